@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The instruction table: one row for each opcode of RFC 9669, with all that checker, interpreter,
+// disassembler, compiler and hardware need to know of it. An opcode that has no row is invalid.
+#pragma once
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// In RFC 9669 and newer than Debian 12's <linux/bpf.h>.
+#ifndef BPF_MEMSX
+#define BPF_MEMSX 0x80
+#endif
+#ifndef BPF_PSEUDO_KFUNC_CALL
+#define BPF_PSEUDO_KFUNC_CALL 2
+#endif
+#ifndef BPF_LOAD_ACQ
+#define BPF_LOAD_ACQ 0x100
+#endif
+#ifndef BPF_STORE_REL
+#define BPF_STORE_REL 0x110
+#endif
+
+// RFC 9669 section 2.4.
+enum opcode_group {
+	GROUP_BASE32,
+	GROUP_BASE64,
+	GROUP_DIVMUL32,
+	GROUP_DIVMUL64,
+	GROUP_ATOMIC32,
+	GROUP_ATOMIC64,
+	GROUP_PACKET, // legacy LD_ABS and LD_IND: no card offers them, the check names them
+};
+
+enum opcode_kind {
+	KIND_INVALID,
+	KIND_ALU,      // dst = dst OP operand (MOV: dst = operand)
+	KIND_NEG,
+	KIND_SWAP,     // byte swaps, width in imm
+	KIND_LDDW,     // two slots
+	KIND_LOAD,     // dst = *(size *)(src + off)
+	KIND_LOAD_SX,  // sign-extending
+	KIND_STORE,    // *(size *)(dst + off) = operand
+	KIND_ATOMIC,   // operation in imm
+	KIND_JUMP,     // conditional
+	KIND_JUMP_ALWAYS, // JA by off; JMP32 JA by imm
+	KIND_CALL,
+	KIND_EXIT,
+	KIND_PACKET,
+};
+
+struct opcode {
+	const char *name;        // as the disassembler prints the operation: "+=", "==", "exit", …
+	enum opcode_kind kind;
+	enum opcode_group group; // SDIV/SMOD/MOVSX/… share the row of their opcode: see opcode_check()
+	bool is_64;              // operates on 64 bits
+	bool has_src;            // the operand is register src; otherwise imm
+	uint8_t size;            // bytes accessed, for loads, stores and atomics
+};
+
+extern const struct opcode opcode_table[256];
+
+static inline const struct opcode *opcode_of(const struct bpf_insn *insn)
+{
+	return &opcode_table[insn->code];
+}
+
+static inline bool insn_is_lddw(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_LD | BPF_DW | BPF_IMM);
+}
+
+// What is wrong with one instruction's fields by themselves (unknown opcode, register over r10, write
+// to r10, reserved field not zero, unknown atomic operation, …), or NULL. For LDDW, insn[1] is read
+// if `left` (instructions from this one to the end) is over one.
+const char *opcode_check(const struct bpf_insn *insn, uint32_t left);
