@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// For authors of network functions. Nothing here keeps an object from loading into a plain Linux kernel
-// with libbpf; the same file runs on every card.
+// For authors of network functions. Nothing here keeps an object from loading into a plain Linux
+// kernel with libbpf; the same file runs on every card.
 //
 //	#include <raio/raio.h>
 //
@@ -19,8 +19,8 @@
 
 #define RAIO_PORTS_MAX 64
 
-// A packet's ports, by number; Raio fills it. Redirect with bpf_redirect_map(&raio_ports, port, XDP_DROP), to all
-// others with flags BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS.
+// A packet's ports, by number; Raio fills it. Redirect with bpf_redirect_map(&raio_ports, port,
+// XDP_DROP), to all others with flags BPF_F_BROADCAST | BPF_F_EXCLUDE_INGRESS.
 struct {
 	__uint(type, BPF_MAP_TYPE_DEVMAP);
 	__uint(max_entries, RAIO_PORTS_MAX);
