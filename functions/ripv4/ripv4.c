@@ -117,20 +117,23 @@ static __always_inline __be32 mask_of(__u32 length)
 	return length < 32 ? bpf_htonl(0xffffffffu << (32 - length)) : 0xffffffffu;
 }
 
-static __always_inline __u16 fold(__u32 sum)
+static __always_inline __u16 fold(__u64 sum)
 {
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (__u16)sum;
 }
 
-// One's complement sum of `words` 16-bit words.
-static __always_inline __u32 sum_words(const void *data, int words)
+// A sum that folds to the one's complement sum of `size` bytes, a multiple of 4 (RFC 1071, section
+// 2).
+static __always_inline __u64 sum_bytes(const void *data, int size)
 {
-	const __u16 *word = data;
-	__u32 sum = 0;
+	const __u32 *word = data;
+	__u64 sum = 0;
 #pragma unroll
-	for (int i = 0; i < words; i++)
+	for (int i = 0; i < size / 4; i++)
 		sum += word[i];
 	return sum;
 }
@@ -279,10 +282,10 @@ static __always_inline int icmp_error(struct xdp_md *ctx, struct iphdr *ip, void
 	        .saddr = own->address,
 	        .daddr = source,
 	};
-	ip->check = ~fold(sum_words(ip, sizeof(*ip) / 2));
+	ip->check = ~fold(sum_bytes(ip, sizeof(*ip)));
 	__builtin_memset(icmp, 0, sizeof(*icmp));
 	icmp->type = type;
-	icmp->checksum = ~fold(sum_words(icmp, (sizeof(*icmp) + ICMP_QUOTE) / 2));
+	icmp->checksum = ~fold(sum_bytes(icmp, sizeof(*icmp) + ICMP_QUOTE));
 	return XDP_TX;
 }
 
@@ -298,7 +301,7 @@ static __always_inline int answer_echo(
 	ip->daddr = address;
 	ip->ttl = TTL_OWN;
 	ip->check = 0;
-	ip->check = ~fold(sum_words(ip, sizeof(*ip) / 2));
+	ip->check = ~fold(sum_bytes(ip, sizeof(*ip)));
 	// RFC 1624: HC' = ~(~HC + ~m + m'), where m is type and code.
 	icmp->type = ICMP_ECHOREPLY;
 	__u32 sum = (__u16)~icmp->checksum;
@@ -352,7 +355,7 @@ static __always_inline int receive_ipv4(struct xdp_md *ctx, struct ethhdr *eth, 
 		count->to_host++;
 		return XDP_PASS;
 	}
-	if (fold(sum_words(ip, sizeof(*ip) / 2)) != 0xffff)
+	if (fold(sum_bytes(ip, sizeof(*ip))) != 0xffff)
 		goto malformed;
 	if (is_martian(bpf_ntohl(ip->saddr), bpf_ntohl(ip->daddr))) {
 		count->martian++;
