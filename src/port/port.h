@@ -9,6 +9,7 @@
 //   tap:NAME[,mac=..]                                               the far side is interface NAME
 //   pcap:IN[,OUT][,loop=N][,pace=capture|fast]                      pcap and pcapng, nanosecond stamps; IN or OUT may be empty
 //   gen[:size=64|imix][,flows=N][,rate=14.88Mpps|10Gbps|max][,count=N][,seq=1][,seed=N][,dst=MAC][,…]  in-memory generator and sink
+//       (src=MAC dst=MAC srcip=ADDR[/LEN] dstip=ADDR[/LEN] sport=N dport=N; gen.c says what the frames hold)
 //   null                                                            receives nothing, swallows all
 #pragma once
 
@@ -26,7 +27,14 @@ struct port_stats {
 	uint64_t tx_dropped;  // accepted by transmit() but the driver could not send them
 	uint64_t rx_oversize; // longer than a frame holds
 	uint64_t host_packets, host_dropped; // passed to the host; not deliverable there
+	uint64_t host_sent;   // sent by the host through this port; not in tx_packets
+	uint64_t rx_runt;     // shorter than an Ethernet header; dropped
+	// What a generator's sink found in sequence-numbered packets (seq=1), from the first one on.
+	uint64_t seq_packets, seq_lost, seq_reordered, seq_duplicate;
 };
+
+// Frames that one port holds at most; a card's packet memory has this many a port, and a burst a worker.
+#define PORT_FRAMES 2048u
 
 struct port_options {
 	struct packet_memory *memory; // borrowed; must outlive the port
