@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exact-match table behind hash, LRU hash, their per-CPU kinds, devmap_hash and hash of maps.
+#pragma once
+
+#include "map/map_ops.h"
+
+size_t hash_area_size(const struct map_def *def);
+int hash_make(const struct map_def *def, struct map **map);
+int hash_start(struct map *map);
+void hash_stop(struct map *map);
+void *hash_lookup(struct map *map, const void *key, uint32_t cpu); // marks no use, even in an LRU
+int hash_update(struct map *map, const void *key, const void *value, uint64_t flags, uint32_t cpu);
+int hash_remove(struct map *map, const void *key);
+int hash_read(struct map *map, const void *key, void *value);
+int hash_next(struct map *map, const void *key, void *next);
+uint32_t hash_count(const struct map *map);

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a map type implements, and what all of them share. Each family has one file with its ops;
+// map.c chooses by type and does what is common: definitions, flags of the control side, freezing.
+#pragma once
+
+#include "map/map.h"
+
+// A program's and the control side's values race by design, as in the kernel; each aligned word of
+// eight bytes is copied whole.
+struct map {
+	const struct map_ops *ops;
+	struct map_def def;
+	uint8_t *area;
+	size_t area_size, memory; // memory: what the type allocated for itself
+	uint32_t stride;          // bytes from one value to the next: value_size rounded up to 8
+	bool frozen, is_per_cpu;
+	bool owns_area; // a type whose values no program sees allocated the area itself
+};
+
+#define CPU_ALL UINT32_MAX // for update: every copy, from consecutive strides of `value`
+
+// Members may be called from any thread at any time but make and free. A member that a type lacks
+// is NULL; map.c answers -ENOTSUP, NULL or 0 for it.
+struct map_ops {
+	// What is wrong with a definition beyond what the type table says, or 0.
+	int (*check)(const struct map_def *def, struct error *err);
+	size_t (*area_size)(const struct map_def *def); // the definition passed check
+	// Allocates the type's own struct, whose first member is struct map. Errors: ENOMEM.
+	int (*make)(const struct map_def *def, struct map **map);
+	int (*start)(struct map *map); // fills what map.c could not know; errors: ENOMEM
+	void (*stop)(struct map *map); // frees what start allocated
+	void *(*lookup)(struct map *map, const void *key, uint32_t cpu);
+	int (*update)(
+	        struct map *map, const void *key, const void *value, uint64_t flags, uint32_t cpu);
+	int (*remove)(struct map *map, const void *key);
+	int (*read)(struct map *map, const void *key, void *value); // map_io_size() bytes
+	int (*next)(struct map *map, const void *key, void *next);
+	uint32_t (*slot)(struct map *map, const void *key);
+	uint32_t (*count)(const struct map *map);
+	uint32_t (*consume)(struct map *map, void *data, uint32_t max);
+	uint64_t (*lost)(const struct map *map);
+};
+
+extern const struct map_ops array_ops, hash_ops, lru_ops, lpm_ops, devmap_ops, devmap_hash_ops,
+        slot_ops, slot_hash_ops, ringbuf_ops, perf_ops;
