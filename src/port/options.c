@@ -132,6 +132,9 @@ static int parse_value(const struct option *option, const char *value, void *con
 static int unknown_option(const struct option_table *table, const char *name, struct error *err)
 {
 	char names[256] = "";
+	if (!table->count)
+		return error_set(
+		        err, EINVAL, "no option “%.32s”: %s takes none", name, table->kind);
 	for (uint32_t i = 0; i < table->count; i++) {
 		size_t at = strlen(names);
 		snprintf(names + at, sizeof(names) - at, "%s%s", i ? ", " : "",
@@ -141,8 +144,8 @@ static int unknown_option(const struct option_table *table, const char *name, st
 	        options_nearest(name, &table->options[0].name, table->count, sizeof(struct option));
 	if (near)
 		return error_set(err, EINVAL, "no option “%.32s”: did you mean “%s”?", name, near);
-	return error_set(err, EINVAL, "no option “%.32s”; there are: %s (as in %s)", name,
-	        *names ? names : "none", table->example);
+	return error_set(err, EINVAL, "no option “%.32s”; there are: %s (as in %s)", name, names,
+	        table->example);
 }
 
 static int parse_word(const struct option_table *table, char *word, uint32_t *place, void *config,

@@ -14,6 +14,7 @@ static const struct {
 	const char *kind;
 	const struct port_ops *ops;
 } drivers[] = {
+        {"af_xdp", &af_xdp_port},
         {"tap", &tap_port},
         {"pcap", &pcap_port},
         {"gen", &gen_port},
