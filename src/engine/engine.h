@@ -15,6 +15,7 @@ struct engine;
 struct error;
 struct generation;
 struct image;
+struct space;
 
 enum fault {
 	FAULT_NONE,
@@ -52,6 +53,10 @@ struct engine_options {
 	uint64_t random;     // if not 0, the seed of bpf_get_prandom_u32
 	void (*trace)(void *context, const char *line); // bpf_trace_printk; may be NULL
 	void *trace_context;
+	// bpf_fib_lookup: fills `params` as the kernel does and returns BPF_FIB_LKUP_RET_…, or -errno. NULL: every
+	// look-up answers BPF_FIB_LKUP_RET_NOT_FWDED.
+	int (*fib)(void *context, struct bpf_fib_lookup *params, uint32_t flags);
+	void *fib_context;
 };
 
 int engine_new(struct space *space, const struct engine_options *options, struct engine **engine,
@@ -60,7 +65,14 @@ void engine_free(struct engine **engine);
 
 // Runs the generation's entry program over `count` packets, at most BURST_MAX, each on its own, with
 // R1 = context and zeroed registers. Packets' data, end and meta are updated as the program moved them.
-// `queue` is rx_queue_index.
+// rx_queue_index is 0.
 void engine_run(struct engine *engine, struct generation *generation, struct packet *packets,
 	struct verdict *verdicts, uint32_t count);
+// Runs the entry program with R1 = `address` and R2 = `size`, a block of the space that it may read and
+// write, instead of a packet; helpers that need one fault. R0 into *result. Returns -EFAULT where it
+// faulted, and *verdict says how.
+int engine_call(struct engine *engine, struct generation *generation, uint32_t address,
+	uint32_t size, struct verdict *verdict, uint64_t *result);
+// From now the clock helpers answer `fixed_ns`, as engine_options.fixed_ns; 0 = the clock again.
+void engine_clock(struct engine *engine, uint64_t fixed_ns);
 const struct engine_stats *engine_stats(const struct engine *engine);

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// The burst loop: for each packet the windows are set, the program runs, and what it held is
+// released. What a packet costs beyond its instructions is a few dozen stores: the stack is zeroed
+// only as far as the one before wrote it.
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "engine/access.h"
+#include "engine/helpers.h"
+#include "engine/interpreter.h"
+
+// The stamp behind xdp_md (design: the context is exactly 32 bytes).
+struct context {
+	struct xdp_md md;
+	uint64_t arrival_ns;
+};
+_Static_assert(sizeof(struct context) == CONTEXT_SIZE, "context");
+
+const char *fault_name(enum fault fault)
+{
+	static const char *const names[FAULT_COUNT] = {
+	        [FAULT_NONE] = "none",
+	        [FAULT_READ] = "read outside every window",
+	        [FAULT_WRITE] = "write outside every window, or into what is read only",
+	        [FAULT_BUDGET] = "instruction budget spent",
+	        [FAULT_CALL_DEPTH] = "over 8 stack frames deep",
+	        [FAULT_HELPER] = "helper given a pointer, size or handle that is not one",
+	        [FAULT_REDIRECT] = "redirect to a port that the function does not own",
+	        [FAULT_VERDICT] = "returned a number that is no verdict",
+	        [FAULT_EXPLICIT] = "returned XDP_ABORTED",
+	        [FAULT_INSTRUCTION] = "instruction that is not one",
+	};
+	return (unsigned)fault < FAULT_COUNT ? names[fault] : "unknown";
+}
+
+static int make_windows(struct engine *engine, struct error *err)
+{
+	uint32_t context, stack, keys;
+	int r = space_map(engine->space, CONTEXT_SIZE, &context, err);
+	if (r)
+		return r;
+	engine->context = context;
+	r = space_map(engine->space, FRAMES_MAX * STACK_FRAME, &stack, err);
+	if (r)
+		return r;
+	engine->stack_top = (uint64_t)stack + FRAMES_MAX * STACK_FRAME;
+	engine->stack_dirty = engine->stack_top;
+	r = space_map(engine->space, FRAMES_MAX * KEY_SLOT, &keys, err);
+	if (r)
+		return r;
+	engine->keys = keys;
+	return 0;
+}
+
+int engine_new(struct space *space, const struct engine_options *options, struct engine **engine,
+        struct error *err)
+{
+	struct engine *new = calloc(1, sizeof(*new));
+	if (!new)
+		return error_set(err, ENOMEM, "out of memory for an engine");
+	new->space = space;
+	new->base = space_base(space);
+	new->options = *options;
+	new->random = options->random;
+	if (!new->random && getrandom(&new->random, sizeof(new->random), 0) < 0)
+		new->random = 1;
+	new->random |= 1; // xorshift's only bad state is 0
+	new->scratch = malloc(SCRATCH_SIZE);
+	int r = new->scratch ? make_windows(new, err)
+	                     : error_set(err, ENOMEM, "out of memory for an engine");
+	if (r) {
+		engine_free(&new);
+		return r;
+	}
+	*engine = new;
+	return 0;
+}
+
+void engine_free(struct engine **engine)
+{
+	struct engine *it = *engine;
+	if (!it)
+		return;
+	if (it->context)
+		space_unmap(it->space, (uint32_t)it->context);
+	if (it->stack_top)
+		space_unmap(it->space, (uint32_t)(it->stack_top - FRAMES_MAX * STACK_FRAME));
+	if (it->keys)
+		space_unmap(it->space, (uint32_t)it->keys);
+	free(it->scratch);
+	free(it);
+	*engine = NULL;
+}
+
+const struct engine_stats *engine_stats(const struct engine *engine)
+{
+	return &engine->stats;
+}
+
+void helper_refresh_packet(struct engine *engine)
+{
+	const struct packet *packet = engine->packet;
+	struct context *context = (struct context *)(engine->base + engine->context);
+	engine->packet_start = packet->frame + packet->data;
+	engine->packet_size = (uint64_t)packet->end - packet->data;
+	engine->meta_start = packet->frame + packet->meta;
+	engine->meta_size = (uint64_t)packet->data - packet->meta;
+	context->md.data = packet->frame + packet->data;
+	context->md.data_end = packet->frame + packet->end;
+	context->md.data_meta = packet->frame + packet->meta;
+}
+
+// What every run begins with, whatever the one before did.
+static void begin(struct engine *engine, struct generation *generation)
+{
+	if (engine->generation != generation) {
+		engine->generation = generation;
+		engine->window = NULL;
+	}
+	engine->program = &generation->programs[generation->image->entry];
+	engine->budget = (int64_t)generation->budget;
+	engine->tail_calls = 0;
+	engine->tail_target = NULL;
+	engine->fault = FAULT_NONE;
+	engine->fault_insn = NULL;
+	engine->fault_address = 0;
+	engine->redirect = REDIRECT_NONE;
+	engine->keys_used = 0;
+	access_enter_frame(engine, 0);
+	engine->stats.packets++;
+}
+
+static void abort_verdict(const struct engine *engine, struct verdict *verdict)
+{
+	verdict->verdict = XDP_ABORTED;
+	verdict->fault = (uint8_t)engine->fault;
+	verdict->address = engine->fault_address;
+	if (engine->fault_insn) {
+		const struct program *program = engine->fault_program;
+		verdict->program = (uint16_t)(program - engine->generation->programs);
+		verdict->insn = (uint32_t)(engine->fault_insn - program->insns);
+	}
+}
+
+static void read_verdict(
+        struct engine *engine, const struct packet *packet, struct verdict *verdict)
+{
+	switch (verdict->result) {
+	case XDP_ABORTED:
+		verdict->fault = FAULT_EXPLICIT;
+		break;
+	case XDP_DROP:
+	case XDP_PASS:
+		verdict->verdict = (uint8_t)verdict->result;
+		break;
+	case XDP_TX:
+		verdict->verdict = XDP_TX;
+		verdict->ports = 1ull << (packet->port % PORTS_MAX);
+		break;
+	case XDP_REDIRECT:
+		helper_redirect_verdict(engine, verdict);
+		break;
+	default:
+		verdict->fault = FAULT_VERDICT;
+		break;
+	}
+}
+
+static void run_packet(struct engine *engine, struct generation *generation, struct packet *packet,
+        struct verdict *verdict)
+{
+	struct context *context = (struct context *)(engine->base + engine->context);
+	engine->packet = packet;
+	helper_refresh_packet(engine);
+	context->md.ingress_ifindex = packet->port + 1u;
+	context->md.rx_queue_index = 0;
+	context->md.egress_ifindex = 0;
+	context->arrival_ns = packet->arrival_ns;
+	begin(engine, generation);
+
+	uint64_t r[REGISTERS] = {[1] = engine->context, [10] = engine->stack_top};
+	bool done = interpret(engine, engine->program->insns, r);
+	helper_release(engine);
+	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = (uint32_t)r[0]};
+	if (done)
+		read_verdict(engine, packet, verdict);
+	else
+		abort_verdict(engine, verdict);
+	if (verdict->ports)
+		packet->out = (uint8_t)__builtin_ctzll(verdict->ports);
+}
+
+void engine_run(struct engine *engine, struct generation *generation, struct packet *packets,
+        struct verdict *verdicts, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		run_packet(engine, generation, &packets[i], &verdicts[i]);
+}
+
+int engine_call(struct engine *engine, struct generation *generation, uint32_t address,
+        uint32_t size, struct verdict *verdict, uint64_t *result)
+{
+	engine->packet = NULL;
+	engine->packet_size = 0;
+	engine->meta_size = 0;
+	engine->memory_start = address;
+	engine->memory_size = size;
+	memset(engine->base + engine->context, 0, CONTEXT_SIZE);
+	begin(engine, generation);
+	uint64_t r[REGISTERS] = {[1] = address, [2] = size, [10] = engine->stack_top};
+	bool done = interpret(engine, engine->program->insns, r);
+	helper_release(engine);
+	engine->memory_size = 0;
+	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = (uint32_t)r[0]};
+	if (!done) {
+		abort_verdict(engine, verdict);
+		return -EFAULT;
+	}
+	*result = r[0];
+	return 0;
+}
+
+void engine_clock(struct engine *engine, uint64_t fixed_ns)
+{
+	engine->options.fixed_ns = fixed_ns;
+}
