@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands of the noun `map`. Keys and values are text in both directions (docs/api.md): the agent
+// knows the fields that a map's C types have.
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/report.h"
+#include "cli/table.h"
+
+#define RULES_MAX (64u << 20)
+
+static void print_maps(const json_t *list)
+{
+	cleanup(table_free) struct table *table = NULL;
+	const json_t *item;
+	size_t i;
+	char text[NUMBER_SIZE];
+	if (table_new("MAP TYPE +ENTRIES +CAPACITY +KEY +VALUE +MEMORY RUN FUNCTION", &table) < 0)
+		return;
+	json_array_foreach(list, i, item)
+	{
+		table_add(table, member_text(item, "name"));
+		table_add(table, member_text(item, "type"));
+		table_add(table, number_grouped(member_count(item, "count"), text));
+		table_add(table, number_grouped(member_count(item, "max_entries"), text));
+		table_printf(table, "%llu B", (unsigned long long)member_count(item, "key_size"));
+		table_printf(table, "%llu B", (unsigned long long)member_count(item, "value_size"));
+		table_add(table, number_scaled(member_real(item, "memory"), "B", text));
+		table_add(table, member_text(item, "run"));
+		table_add(table, member_text(item, "function"));
+	}
+	table_print(table, stdout, "");
+}
+
+int map_list(struct cli *cli)
+{
+	const char *run = args_value(&cli->args, "run");
+	char path[256] = "/v1/maps", escaped[128];
+	if (run)
+		snprintf(path, sizeof(path), "/v1/maps?run=%s",
+		        client_escape(run, escaped, sizeof(escaped)));
+	return cli_watch(cli, path, print_maps, "no maps: nothing that has one runs");
+}
+
+// "/v1/maps/NAME?run=ID" of the map that the first argument names.
+static int map_path(struct cli *cli, char *path, size_t size)
+{
+	char name[160], run[64], name_escaped[480], run_escaped[192];
+	int code = cli_map(cli, args_word(&cli->args, 0), args_value(&cli->args, "run"), name,
+	        sizeof(name), run, sizeof(run));
+	if (code != EXIT_DONE)
+		return code;
+	client_escape(name, name_escaped, sizeof(name_escaped));
+	client_escape(run, run_escaped, sizeof(run_escaped));
+	snprintf(path, size, "/v1/maps/%s?%s%s", name_escaped, *run ? "run=" : "", run_escaped);
+	return EXIT_DONE;
+}
+
+int map_show(struct cli *cli)
+{
+	const char *key = args_value(&cli->args, "key");
+	char path[2048];
+	long limit = 0;
+	autojson json_t *map = NULL;
+	if (!args_word(&cli->args, 0))
+		return map_list(cli);
+	int code = cli_number(cli, "limit", 1, 100000000, &limit);
+	if (code == EXIT_DONE)
+		code = map_path(cli, path, sizeof(path));
+	if (code != EXIT_DONE)
+		return code;
+	size_t at = strlen(path);
+	if (key) {
+		char escaped[1024];
+		at += (size_t)snprintf(path + at, sizeof(path) - at, "&key=%s",
+		        client_escape(key, escaped, sizeof(escaped)));
+	}
+	if (limit)
+		snprintf(path + at, sizeof(path) - at, "&limit=%ld", limit);
+	code = cli_request(cli, "GET", path, NULL, &map);
+	if (code != EXIT_DONE)
+		return code;
+	const json_t *entries = json_object_get(map, "entries");
+	if (cli->is_json) {
+		cli_json(map, false);
+		return EXIT_DONE;
+	}
+	cli_note(cli, "%s: %s, %zu of %llu entries", member_text(map, "name"),
+	        member_text(map, "type"), json_array_size(entries),
+	        (unsigned long long)member_count(map, "max_entries"));
+	report_entries(entries, stdout);
+	return EXIT_DONE;
+}
+
+// Sends an edit, or says it.
+static int edit(
+        struct cli *cli, const char *method, const char *path, json_t *body, const char *what)
+{
+	autojson json_t *answer = NULL;
+	bool is_dry = args_has(&cli->args, "dry-run");
+	if (!is_dry) {
+		int code = cli_request(cli, method, path, body, &answer);
+		if (code != EXIT_DONE)
+			return code;
+	}
+	if (cli->is_json && is_dry && body)
+		cli_json(body, false);
+	else if (cli->is_json)
+		cli_json(answer ? answer : json_true(), false);
+	else
+		printf("%s%s\n", is_dry ? "would be " : "", what);
+	return EXIT_DONE;
+}
+
+int map_set(struct cli *cli)
+{
+	const char *key = args_word(&cli->args, 1), *value = args_word(&cli->args, 2);
+	const char *flags = args_value(&cli->args, "flags");
+	static const struct {
+		const char *word, *flag;
+	} words[] = {{"any", "any"}, {"new", "noexist"}, {"exist", "exist"}};
+	const char *flag = flags ? NULL : "any";
+	for (size_t i = 0; flags && i < ARRAY_SIZE(words); i++)
+		if (strcmp(words[i].word, flags) == 0)
+			flag = words[i].flag;
+	if (!flag)
+		return cli_usage(cli, "--flags %s: any, new or exist", flags);
+	char path[1024], what[512];
+	int code = map_path(cli, path, sizeof(path));
+	if (code != EXIT_DONE)
+		return code;
+	autojson json_t *body = json_pack(
+	        "{s:[{s:s, s:s}], s:s}", "entries", "key", key, "value", value, "flags", flag);
+	if (!body)
+		return cli_fail(cli, EXIT_USAGE, "key and value must be UTF-8 text");
+	snprintf(what, sizeof(what), "set: %s -> %s", key, value);
+	return edit(cli, "POST", path, body, what);
+}
+
+int map_delete_entries(struct cli *cli)
+{
+	const char *key = args_word(&cli->args, 1);
+	char path[2560], escaped[1024], what[512];
+	bool is_all = args_has(&cli->args, "all");
+	if (is_all == (key != NULL))
+		return cli_usage(cli, "give either a KEY or --all");
+	int code = map_path(cli, path, 1024);
+	if (code != EXIT_DONE)
+		return code;
+	size_t at = strlen(path);
+	if (is_all)
+		snprintf(path + at, sizeof(path) - at, "&all=1");
+	else
+		snprintf(path + at, sizeof(path) - at, "&key=%s",
+		        client_escape(key, escaped, sizeof(escaped)));
+	snprintf(what, sizeof(what), "deleted: %s", is_all ? "all entries" : key);
+	return edit(cli, "DELETE", path, NULL, what);
+}
+
+int map_load(struct cli *cli)
+{
+	const char *file = args_word(&cli->args, 1);
+	char path[1024], what[512];
+	autofree uint8_t *text = NULL;
+	struct error err = {0};
+	size_t size;
+	int code = map_path(cli, path, sizeof(path));
+	if (code != EXIT_DONE)
+		return code;
+	if (file_read(file, RULES_MAX, &text, &size, &err) < 0)
+		return cli_fail(
+		        cli, err.code == ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "%s", err.text);
+	autojson json_t *body = json_object();
+	if (json_object_set_new(body, "rules", json_stringn((const char *)text, size)) < 0)
+		return cli_fail(cli, EXIT_FAILED, "%s: the rules are not UTF-8 text", file);
+	snprintf(what, sizeof(what), "loaded: %.400s", file);
+	return edit(cli, "POST", path, body, what);
+}
