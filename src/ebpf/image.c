@@ -71,10 +71,10 @@ bool image_field_fits(const struct image_field *field, uint32_t size)
 		is_sound = is_bytes;
 		break;
 	}
-	// No overflow: counts and sizes are 32 bits, and a count over the size in bits fails first.
-	return is_sound && field->count && field->count <= (uint64_t)size * 8 &&
-	       (uint64_t)field->bits <= (uint64_t)size * 8 &&
-	       field->bit_offset + (uint64_t)bits * field->count <= (uint64_t)size * 8;
+	// Positions in bits stay below 2^32; the product of two 32-bit numbers does not overflow 64.
+	uint64_t end = (uint64_t)size * 8 < UINT32_MAX ? (uint64_t)size * 8 : UINT32_MAX;
+	uint64_t product = (uint64_t)bits * field->count;
+	return is_sound && field->count && product <= end && field->bit_offset + product <= end;
 }
 
 // The last of `count` records of `stride` bytes, sorted by the u32 at `offset`, that is not above

@@ -282,6 +282,7 @@ static int take_layout(struct decoder *in, uint32_t size, struct image_layout *l
 {
 	int rc = take_block(in, "too many fields", IMAGE_FIELDS_MAX, 20, sizeof(*layout->fields),
 	        &layout->fields, &layout->field_count);
+	uint64_t bits = 0;
 	for (uint32_t i = 0; !rc && i < layout->field_count; i++) {
 		struct image_field *field = &layout->fields[i];
 		rc = take_name(in, field->name);
@@ -292,7 +293,11 @@ static int take_layout(struct decoder *in, uint32_t size, struct image_layout *l
 		field->count = cursor_u32(&in->cursor);
 		if (!rc && (kind > IMAGE_BYTES || !image_field_fits(field, size)))
 			return malformed(in, "a field that is outside its key or value");
+		bits += (uint64_t)field->bits * field->count;
 	}
+	// Printing a value then costs no more than its size allows.
+	if (!rc && bits > (uint64_t)size * 8)
+		return malformed(in, "fields that overlap");
 	return rc;
 }
 
