@@ -9,6 +9,10 @@
 #include "card/soft/soft.h"
 #include "engine/space.h"
 
+#define SLOW_TURN_NS   (1 * NS_PER_MS)   // a port's turn should be shorter
+#define HOLD_NS        (4 * NS_PER_MS)   // how long a full ring to another worker holds input back
+#define BACKLOG_AGE_NS (100 * NS_PER_MS) // a backlog that does not move for so long is dropped
+
 static const uint64_t tx_verdicts = 1u << XDP_TX | 1u << XDP_REDIRECT;
 
 static void count_latency(
@@ -54,6 +58,8 @@ static void backlog_put(struct worker *worker, struct soft_port *out, struct slo
 {
 	uint32_t room = BACKLOG_SIZE - (out->backlog_tail - out->backlog_head);
 	uint32_t kept = count < room ? count : room;
+	if (out->backlog_head == out->backlog_tail)
+		out->backlog_moved_ns = worker->now_ns;
 	for (uint32_t i = 0; i < kept; i++) {
 		struct departure *entry = &out->backlog[out->backlog_tail++ % BACKLOG_SIZE];
 		entry->packet = packets[i];
@@ -87,11 +93,32 @@ static uint32_t send_departures(struct worker *worker, struct soft_port *out,
 	return sent;
 }
 
+void port_backlog_drop(struct worker *worker, struct soft_port *port)
+{
+	for (; port->backlog_head != port->backlog_tail; port->backlog_head++) {
+		struct departure *entry = &port->backlog[port->backlog_head % BACKLOG_SIZE];
+		frames_give(worker->card->memory, &entry->packet, 1);
+		count_unsent(port, entry->slot, 1);
+	}
+}
+
+// A port that is gone, or does not send for long, must not keep frames and a worker busy for ever.
+static uint32_t backlog_age(struct worker *worker, struct soft_port *port, uint32_t sent)
+{
+	if (sent || port->backlog_head == port->backlog_tail)
+		port->backlog_moved_ns = worker->now_ns;
+	else if (worker->now_ns - port->backlog_moved_ns > BACKLOG_AGE_NS ||
+	         atomic_load_explicit(&port->down, memory_order_relaxed))
+		port_backlog_drop(worker, port);
+	return sent;
+}
+
 uint32_t port_backlog_send(struct worker *worker, struct soft_port *out)
 {
 	uint32_t sent = 0;
-	if (out->backlog_head != out->backlog_tail)
-		worker->now_ns = clock_ns();
+	if (out->backlog_head == out->backlog_tail)
+		return 0;
+	worker->now_ns = clock_ns();
 	while (out->backlog_head != out->backlog_tail) {
 		uint32_t at = out->backlog_head % BACKLOG_SIZE;
 		uint32_t n = out->backlog_tail - out->backlog_head;
@@ -103,7 +130,7 @@ uint32_t port_backlog_send(struct worker *worker, struct soft_port *out)
 		if (taken < n)
 			break;
 	}
-	return sent;
+	return backlog_age(worker, out, sent);
 }
 
 // Sends by a port of this worker, in order behind what waits there already.
@@ -275,6 +302,23 @@ static void pass_burst(struct soft_port *port, const struct packet *packets, uin
 	atomic_store_explicit(&port->r0, XDP_PASS, memory_order_relaxed);
 }
 
+// Keeps a slow function from taking its neighbours' time: after a turn that was long its port waits
+// as long again, and brings fewer packets.
+static void pace(struct worker *worker, struct soft_port *port, uint32_t count, uint64_t begin_ns)
+{
+	uint64_t took_ns = worker->now_ns > begin_ns ? worker->now_ns - begin_ns : 0;
+	if (took_ns <= SLOW_TURN_NS) {
+		if (port->burst_max < BURST_MAX)
+			port->burst_max =
+			        2 * port->burst_max < BURST_MAX ? 2 * port->burst_max : BURST_MAX;
+		return;
+	}
+	uint64_t fitting = count * SLOW_TURN_NS / took_ns;
+	port->burst_max = fitting ? (uint32_t)fitting : 1;
+	if (worker->port_count > 1)
+		port->not_before_ns = worker->now_ns + took_ns;
+}
+
 static void burst(struct worker *worker, struct soft_port *port, uint32_t count)
 {
 	struct slot *slot = port->slot;
@@ -291,12 +335,13 @@ static void burst(struct worker *worker, struct soft_port *port, uint32_t count)
 	port->given += count;
 	if (!slot->generation) {
 		pass_burst(port, worker->packets, count, counters, bytes);
-		port->ready_ns = clock_ns();
+		worker->now_ns = port->ready_ns = clock_ns();
 		return;
 	}
+	uint64_t begin_ns = worker->now_ns > worker->loop_ns ? worker->now_ns : worker->loop_ns;
 	engine_run(port->engine, slot->generation, worker->packets, worker->verdicts, count);
-	worker->now_ns = clock_ns();
-	port->ready_ns = worker->now_ns;
+	worker->now_ns = port->ready_ns = clock_ns();
+	pace(worker, port, count, begin_ns);
 	uint64_t instructions = engine_stats(port->engine)->instructions;
 	counter_add(&counters->instructions, instructions - port->instructions);
 	port->instructions = instructions;
@@ -323,17 +368,47 @@ static void bank_take(struct soft_port *port, uint64_t select)
 	transition->gap_ns = now_ns > port->ready_ns ? now_ns - port->ready_ns : 0;
 }
 
+// Whether other workers can take a burst from us. A worker that falls behind for a moment holds our
+// input back, so that nothing is lost; one that falls behind for long does not.
+static bool rings_have_room(struct worker *worker)
+{
+	struct soft_card *card = worker->card;
+	for (uint32_t to = 0; to < card->worker_count; to++) {
+		struct ring *ring = soft_ring(card, worker->number, to);
+		if (!ring || ring_room(ring, BURST_MAX) >= BURST_MAX)
+			continue;
+		if (!worker->held_ns)
+			worker->held_ns = worker->loop_ns;
+		return worker->loop_ns - worker->held_ns > HOLD_NS;
+	}
+	worker->held_ns = 0;
+	return true;
+}
+
+static uint32_t port_input(struct worker *worker, struct soft_port *port)
+{
+	uint32_t count = 0;
+	if (port->not_before_ns <= worker->loop_ns && rings_have_room(worker))
+		count = port_receive(port->port, worker->packets, port->burst_max);
+	if (count) {
+		burst(worker, port, count);
+		return count;
+	}
+	port->ready_ns = worker->loop_ns;
+	bool finished = port_finished(port->port);
+	atomic_store_explicit(&port->finished, finished, memory_order_relaxed);
+	if (finished && port_ops(port->port)->poll_fds) // an interface that is gone
+		atomic_store_explicit(&port->down, true, memory_order_relaxed);
+	return 0;
+}
+
 uint32_t port_turn(struct worker *worker, struct soft_port *port)
 {
 	uint64_t select = atomic_load_explicit(&port->select, memory_order_acquire);
 	bool changed = select != port->selected;
 	if (changed)
 		bank_take(port, select);
-	uint32_t count = port_receive(port->port, worker->packets, BURST_MAX);
-	if (count)
-		burst(worker, port, count);
-	else
-		port->ready_ns = worker->loop_ns;
+	uint32_t count = port_input(worker, port);
 	if (changed) {
 		port->transition.given_after = port->given;
 		port_stats(port->port, &port->transition.after);
@@ -342,32 +417,38 @@ uint32_t port_turn(struct worker *worker, struct soft_port *port)
 	return count;
 }
 
+// Sends runs of one generation to one port.
+static void departures_send(struct worker *worker, struct departure *entries, uint32_t count)
+{
+	for (uint32_t done = 0; done < count;) {
+		struct slot *slot = entries[done].slot;
+		uint8_t out = entries[done].packet.out;
+		struct soft_port *port = &worker->card->ports[out];
+		uint32_t n = 0;
+		while (done < count && entries[done].slot == slot &&
+		        entries[done].packet.out == out)
+			port->group[n++] = entries[done++].packet;
+		port_send(worker, port, slot, port->group, n);
+	}
+}
+
 uint32_t rings_drain(struct worker *worker)
 {
 	struct soft_card *card = worker->card;
 	uint32_t moved = 0;
 	for (uint32_t from = 0; from < card->worker_count; from++) {
 		struct ring *ring = soft_ring(card, from, worker->number);
-		if (!ring)
-			continue;
-		uint32_t count, done = 0;
-		struct departure *entries = ring_peek(ring, BURST_MAX, &count);
-		if (count)
+		uint32_t count = ring ? BURST_MAX : 0, here = 0;
+		while (count && here < RING_SIZE) {
+			struct departure *entries = ring_peek(ring, BURST_MAX, &count);
+			if (!count)
+				break;
 			worker->now_ns = clock_ns();
-		while (done < count) { // runs of one generation to one port
-			struct slot *slot = entries[done].slot;
-			uint8_t out = entries[done].packet.out;
-			struct soft_port *port = &card->ports[out];
-			for (port->group_count = 0; done < count && entries[done].slot == slot &&
-			                            entries[done].packet.out == out;
-			        done++)
-				port->group[port->group_count++] = entries[done].packet;
-			port_send(worker, port, slot, port->group, port->group_count);
-			port->group_count = 0;
-		}
-		if (count)
+			departures_send(worker, entries, count);
 			ring_release(ring, count);
-		moved += count;
+			here += count;
+		}
+		moved += here;
 	}
 	return moved;
 }

@@ -249,6 +249,7 @@ static int port_make(struct soft_card *card, uint32_t i, const char *spec, struc
 {
 	struct soft_port *port = &card->ports[i];
 	port->number = (uint8_t)i;
+	port->burst_max = BURST_MAX;
 	port->worker = &card->workers[i % card->worker_count];
 	port->worker->ports[port->worker->port_count++] = port;
 	const struct port_options port_options = {.memory = card->memory, .number = (uint8_t)i};

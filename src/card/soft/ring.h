@@ -42,6 +42,14 @@ static inline bool ring_push(struct ring *ring, const struct packet *packet, str
 	return true;
 }
 
+// The producer's view of the room left.
+static inline uint32_t ring_room(struct ring *ring, uint32_t wanted)
+{
+	if (RING_SIZE - (ring->tail_next - ring->head_seen) < wanted)
+		ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
+	return RING_SIZE - (ring->tail_next - ring->head_seen);
+}
+
 // Returns whether there was something to publish. Sequentially consistent, so that the producer may
 // look at the consumer's `sleeping` flag next (worker.c).
 static inline bool ring_publish(struct ring *ring)

@@ -72,6 +72,8 @@ struct soft_port {
 	// The worker's own.
 	_Alignas(64) struct slot *slot;
 	uint64_t selected, ready_ns, last_ns, given, instructions;
+	uint64_t not_before_ns, backlog_moved_ns; // its next turn; when its backlog last moved
+	uint32_t burst_max;
 	uint32_t group_count, backlog_head, backlog_tail;
 	struct packet group[BURST_MAX];
 	struct departure backlog[BACKLOG_SIZE];
@@ -93,6 +95,8 @@ struct worker {
 	_Atomic bool drained; // stopping: nothing left here
 	// Its own.
 	_Alignas(64) uint64_t loop_ns, now_ns;
+	uint64_t held_ns; // since when a full ring to another worker holds our input back; 0 = it
+	                  // does not
 	uint64_t touched; // ports of this worker with packets in their group
 	struct packet packets[BURST_MAX], drops[BURST_MAX];
 	struct verdict verdicts[BURST_MAX];
@@ -136,6 +140,7 @@ void worker_wake(struct worker *worker);
 uint32_t port_turn(struct worker *worker, struct soft_port *port);
 uint32_t port_backlog_send(struct worker *worker, struct soft_port *port);
 uint32_t rings_drain(struct worker *worker);
+void port_backlog_drop(struct worker *worker, struct soft_port *port);
 // bank.c
 int soft_load(struct card *card, const struct image *image, const struct card_load *load,
         uint64_t *id, struct error *err);

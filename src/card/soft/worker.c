@@ -57,6 +57,8 @@ static uint64_t port_deadline(struct soft_port *port, uint64_t now_ns)
 		other = now_ns + RECLAIM_NS;
 	else if (atomic_load_explicit(&port->down, memory_order_relaxed))
 		other = now_ns + DOWN_RETRY_NS;
+	if (port->not_before_ns > now_ns)
+		deadline = port->not_before_ns;
 	return deadline < other ? deadline : other;
 }
 
@@ -187,7 +189,7 @@ static void *worker_main(void *argument)
 	prctl(PR_SET_TIMERSLACK, 1ul);
 	uint32_t empty = 0;
 	while (!atomic_load_explicit(&worker->card->stop, memory_order_acquire)) {
-		if (worker_round(worker, true))
+		if (worker_round(worker, true) || worker->held_ns)
 			empty = 0;
 		else if (++empty > EMPTY_LOOPS && !worker->card->busy_poll) {
 			worker_sleep(worker);
