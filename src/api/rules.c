@@ -203,7 +203,7 @@ static int parse_line(struct parser *in, char *text, uint32_t line)
 		*key++ = '\0';
 		key += strspn(key, " \t");
 	}
-	uint32_t index;
+	uint32_t index = 0;
 	int rc = find_map(in, text, remove, &index);
 	if (rc)
 		return rc;

@@ -172,6 +172,10 @@ static void refuses_references_to_what_is_not_there(void **state)
 	image->maps[0].key.fields[0].bit_offset = 8;
 	expect_refused(image, "a field that is outside");
 	image->maps[0].key.fields[0].bit_offset = 0;
+	image->maps[0].key.fields[0].bits = 8;
+	image->maps[0].key.fields[0].count = 4;
+	expect_refused(image, "a field that is outside"); // an IPv4 address of 8 bits
+	image->maps[0].key.fields[0] = (struct image_field){"", IMAGE_IPV4, 0, 32, 1};
 	image->maps[1].type = BPF_MAP_TYPE_HASH;
 	expect_refused(image, "initial entries of a map that has none");
 	image->maps[1].type = BPF_MAP_TYPE_PROG_ARRAY;
@@ -180,6 +184,17 @@ static void refuses_references_to_what_is_not_there(void **state)
 	image->maps[0].name[0] = 'f';
 	image->maps[2].is_global = false;
 	expect_refused(image, "a global without content");
+}
+
+static void refuses_fields_that_overlap(void **state)
+{
+	cleanup(image_free) struct image *image = sample();
+	free(image->maps[0].key.fields);
+	image->maps[0].key =
+	        (struct image_layout){COPY((struct image_field[]){{"a", IMAGE_UINT, 0, 32, 1},
+	                                      {"b", IMAGE_UINT, 0, 8, 1}}),
+	                2};
+	expect_refused(image, "fields that overlap");
 }
 
 static void makes_source_text_harmless_to_a_terminal(void **state)
