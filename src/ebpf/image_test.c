@@ -268,6 +268,7 @@ int main(void)
 	        cmocka_unit_test(refuses_every_truncation),
 	        cmocka_unit_test(survives_every_changed_byte),
 	        cmocka_unit_test(refuses_references_to_what_is_not_there),
+	        cmocka_unit_test(refuses_fields_that_overlap),
 	        cmocka_unit_test(makes_source_text_harmless_to_a_terminal),
 	        cmocka_unit_test(tells_places_by_line_and_else_by_function),
 	        cmocka_unit_test(does_not_lend_a_functions_line_to_the_next_function),
