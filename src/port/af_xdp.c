@@ -29,13 +29,19 @@
 #include "port/options.h"
 #include "port/redirect.h"
 
-#define RING_SIZE  2048u
-#define FILL_MAX   1408u // frames that wait for packets
-#define TX_MAX     512u  // frames on their way out
-#define SPARE_MAX  128u
-#define KICKS_MAX  32u // system calls that one flush spends on sending, at most
-#define HOST_BURST 16u // packets of the host that one flush sends, at most
-#define HOST_EVERY 32u // flushes between two looks at a host that may have nothing
+#ifndef XDP_MAX_TX_SKB_BUDGET
+#define XDP_MAX_TX_SKB_BUDGET 9
+#endif
+
+#define RING_SIZE    2048u
+#define FILL_MAX     1408u // frames that wait for packets
+#define TX_MAX       512u  // frames on their way out
+#define SPARE_MAX    128u
+#define KICKS_MAX    32u // system calls that one flush spends on sending, at most
+#define BUSY_TRIES   50
+#define BUSY_WAIT_US 20000
+#define HOST_BURST   16u // packets of the host that one flush sends, at most
+#define HOST_EVERY   32u // flushes between two looks at a host that may have nothing
 _Static_assert(FILL_MAX + TX_MAX + SPARE_MAX <= PORT_FRAMES, "a port holds PORT_FRAMES at most");
 _Static_assert(FRAME_HEADROOM == 256, "where the kernel puts a packet in its chunk");
 
@@ -229,7 +235,7 @@ static uint32_t room_to_send(struct af_xdp *xdp, uint32_t n)
 
 static void put_tx(struct af_xdp *xdp, uint32_t offset, uint32_t size)
 {
-	uint32_t at;
+	uint32_t at = 0;
 	xsk_ring_prod__reserve(&xdp->tx, 1, &at); // TX_MAX is below the ring's size
 	*xsk_ring_prod__tx_desc(&xdp->tx, at) = (struct xdp_desc){.addr = offset, .len = size};
 	hold(xdp, offset);
@@ -415,7 +421,7 @@ static int explain_socket(int status, const struct af_xdp *xdp, struct error *er
 	        xdp->queue, xdp->name, why);
 }
 
-static int open_socket(struct port *port, struct error *err)
+static int create_socket(struct port *port)
 {
 	struct af_xdp *xdp = port->driver;
 	const struct xsk_umem_config umem = {
@@ -433,9 +439,29 @@ static int open_socket(struct port *port, struct error *err)
 	uint64_t size = (uint64_t)packet_memory_frame_count(port->memory) * FRAME_SIZE;
 	int status = xsk_umem__create(&xdp->umem, packet_memory_host(port->memory), size,
 	        &xdp->fill, &xdp->completed, &umem);
-	if (!status)
-		status = xsk_socket__create(
-		        &xdp->xsk, xdp->name, xdp->queue, xdp->umem, &xdp->rx, &xdp->tx, &config);
+	if (status) {
+		xdp->umem = NULL;
+		return status;
+	}
+	status = xsk_socket__create(
+	        &xdp->xsk, xdp->name, xdp->queue, xdp->umem, &xdp->rx, &xdp->tx, &config);
+	if (status) {
+		xdp->xsk = NULL;
+		xsk_umem__delete(xdp->umem);
+		xdp->umem = NULL;
+	}
+	return status;
+}
+
+static int open_socket(struct port *port, struct error *err)
+{
+	struct af_xdp *xdp = port->driver;
+	int status = create_socket(port);
+	// The kernel frees a queue some time after its socket, or the process that had it, is gone.
+	for (int i = 0; status == -EBUSY && i < BUSY_TRIES; i++) {
+		usleep(BUSY_WAIT_US);
+		status = create_socket(port);
+	}
 	if (status)
 		return explain_socket(status, xdp, err);
 	xdp->fd = xsk_socket__fd(xdp->xsk);
@@ -443,6 +469,8 @@ static int open_socket(struct port *port, struct error *err)
 	socklen_t length = sizeof(answer);
 	if (getsockopt(xdp->fd, SOL_XDP, XDP_OPTIONS, &answer, &length) == 0)
 		xdp->zero_copy = answer.flags & XDP_OPTIONS_ZEROCOPY;
+	// Packets that one system call sends in copy mode; kernels before 6.17 stay at 32.
+	setsockopt(xdp->fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &(uint32_t){TX_MAX}, sizeof(uint32_t));
 	return 0;
 }
 

@@ -72,10 +72,11 @@ struct watch {
 
 struct gen {
 	struct gen_config config;
-	uint8_t frame[1518 - FCS]; // template: flow 0
-	uint32_t checksum;         // of the IPv4 header without addresses, not folded
-	uint64_t made;             // packets so far
+	uint8_t frame[1536]; // template: flow 0; copied in blocks of 64
+	uint32_t checksum;   // of the IPv4 header without addresses, not folded
+	uint64_t made;       // packets so far
 	uint64_t random;
+	uint32_t flow;                     // of the next packet, where they come in turn
 	uint64_t due_ns, due_ps;           // when the next packet leaves
 	uint64_t packet_ps, octet_ps_1000; // a packet's time on the wire: fixed part, and by octet
 	uint64_t *sequence;                // a flow
@@ -243,10 +244,11 @@ static int gen_open(struct port *port, const char *spec, struct error *err)
 static uint32_t next_flow(struct gen *gen)
 {
 	uint32_t flows = (uint32_t)gen->config.flows;
-	if (flows == 1)
-		return 0;
-	if (!gen->config.seed)
-		return (uint32_t)(gen->made % flows);
+	if (!gen->config.seed) {
+		uint32_t flow = gen->flow;
+		gen->flow = flow + 1 == flows ? 0 : flow + 1;
+		return flow;
+	}
 	gen->random ^= gen->random << 13; // xorshift64
 	gen->random ^= gen->random >> 7;
 	gen->random ^= gen->random << 17;
@@ -278,7 +280,8 @@ static void make_packet(struct gen *gen, uint8_t *to, uint32_t size)
 {
 	const struct gen_config *config = &gen->config;
 	uint32_t flow = next_flow(gen);
-	memcpy(to, gen->frame, size);
+	for (uint32_t at = 0; at < size; at += 64) // may write behind the packet, within the frame
+		memcpy(to + at, gen->frame + at, 64);
 	put_mac(to, &config->dst, flow);
 	put_mac(to + 6, &config->src, flow);
 	uint32_t source = pick_address(&config->srcip, flow),
@@ -311,6 +314,8 @@ static uint32_t next_size(const struct gen *gen, uint64_t made)
 
 static void advance(struct gen *gen, uint32_t size)
 {
+	if (!gen->packet_ps && !gen->octet_ps_1000)
+		return;
 	gen->due_ps += gen->packet_ps + gen->octet_ps_1000 * (size + PREAMBLE_IFG) / 1000;
 	if (gen->due_ps >= 1000) {
 		gen->due_ns += gen->due_ps / 1000;
