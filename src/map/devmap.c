@@ -46,14 +46,14 @@ static int devmap_make(const struct map_def *def, struct map **map)
 static int devmap_start(struct map *map)
 {
 	struct devmap *devmap = (struct devmap *)map;
-	devmap->taken = calloc(map->def.max_entries, 1);
+	devmap->taken = mem_new(map->def.max_entries, 1);
 	map->memory = map->def.max_entries;
 	return devmap->taken ? 0 : -ENOMEM;
 }
 
 static void devmap_stop(struct map *map)
 {
-	free(((struct devmap *)map)->taken);
+	mem_free(((struct devmap *)map)->taken);
 }
 
 static uint32_t u32_of(const void *bytes)

@@ -97,14 +97,14 @@ int hash_make(const struct map_def *def, struct map **map)
 void hash_stop(struct map *map)
 {
 	struct hash *hash = (struct hash *)map;
-	free(hash->buckets);
-	free(hash->nodes);
-	free(hash->states);
-	free(hash->spares);
-	free(hash->pool);
+	mem_free(hash->buckets);
+	mem_free(hash->nodes);
+	mem_free(hash->states);
+	mem_free(hash->spares);
+	mem_free(hash->pool);
 }
 
-// Chains are short: at most three entries for four buckets. calloc() of a big block touches
+// Chains are short: at most three entries for four buckets. mem_new() of a big block touches
 // nothing.
 int hash_start(struct map *map)
 {
@@ -117,12 +117,12 @@ int hash_start(struct map *map)
 	hash->spare_count = spare_count(&map->def);
 	hash->node_count = map->def.max_entries + hash->spare_count;
 	hash->copy_size = copy_size(&map->def);
-	hash->buckets = calloc(buckets, sizeof(*hash->buckets));
-	hash->nodes = calloc(hash->node_count, hash->node_stride);
-	hash->pool = calloc(hash->node_count, sizeof(*hash->pool));
-	hash->spares = calloc(hash->spare_count, sizeof(*hash->spares));
+	hash->buckets = mem_new(buckets, sizeof(*hash->buckets));
+	hash->nodes = mem_new(hash->node_count, hash->node_stride);
+	hash->pool = mem_new(hash->node_count, sizeof(*hash->pool));
+	hash->spares = mem_new(hash->spare_count, sizeof(*hash->spares));
 	if (hash->is_lru)
-		hash->states = calloc(hash->node_count, 1);
+		hash->states = mem_new(hash->node_count, 1);
 	if (!hash->buckets || !hash->nodes || !hash->pool || !hash->spares ||
 	        (hash->is_lru && !hash->states))
 		return -ENOMEM;

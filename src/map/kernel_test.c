@@ -2,6 +2,7 @@
 // The same random operations on our maps and on the running kernel's: every return code and every
 // value must agree, and in the end every entry. Without the right to make kernel maps: exit 77.
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

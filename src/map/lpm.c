@@ -52,10 +52,10 @@ static void lpm_stop(struct map *map)
 {
 	struct lpm *lpm = (struct lpm *)map;
 	trie_stop(lpm);
-	free(lpm->rules);
-	free(lpm->buckets);
-	free(lpm->lengths);
-	free(lpm->rule_pool.free);
+	mem_free(lpm->rules);
+	mem_free(lpm->buckets);
+	mem_free(lpm->lengths);
+	mem_free(lpm->rule_pool.free);
 }
 
 static int lpm_start(struct map *map)
@@ -68,9 +68,9 @@ static int lpm_start(struct map *map)
 	lpm->bits = lpm->data_size * 8;
 	lpm->bucket_mask = (uint32_t)(buckets - 1);
 	lpm->rule_stride = (uint32_t)(sizeof(struct rule) + round_up(lpm->data_size, 8));
-	lpm->rules = calloc(rules, lpm->rule_stride);
-	lpm->buckets = calloc(buckets, sizeof(*lpm->buckets));
-	lpm->lengths = calloc(lpm->bits + 1, sizeof(*lpm->lengths));
+	lpm->rules = mem_new(rules, lpm->rule_stride);
+	lpm->buckets = mem_new(buckets, sizeof(*lpm->buckets));
+	lpm->lengths = mem_new(lpm->bits + 1, sizeof(*lpm->lengths));
 	if (!lpm->rules || !lpm->buckets || !lpm->lengths ||
 	        pool_new(&lpm->rule_pool, (uint32_t)rules))
 		return -ENOMEM;

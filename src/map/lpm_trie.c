@@ -27,7 +27,7 @@ uint32_t pool_take(struct pool *pool)
 int pool_new(struct pool *pool, uint32_t limit)
 {
 	pool->limit = limit;
-	pool->free = calloc(limit, sizeof(*pool->free));
+	pool->free = mem_new(limit, sizeof(*pool->free));
 	return pool->free ? 0 : -ENOMEM;
 }
 
@@ -41,10 +41,10 @@ int trie_start(struct lpm *lpm)
 {
 	uint32_t rules = lpm->rule_pool.limit, nodes = NODES_MIN + rules / NODES_RATE;
 	lpm->root_bits = lpm->bits < 16 ? 8 : 16;
-	lpm->root = calloc((size_t)1 << lpm->root_bits, sizeof(*lpm->root));
-	lpm->nodes = calloc(nodes, NODE_WIDTH * sizeof(*lpm->nodes));
-	lpm->node_rules = calloc(nodes, sizeof(*lpm->node_rules));
-	lpm->cells = calloc(
+	lpm->root = mem_new((size_t)1 << lpm->root_bits, sizeof(*lpm->root));
+	lpm->nodes = mem_new(nodes, NODE_WIDTH * sizeof(*lpm->nodes));
+	lpm->node_rules = mem_new(nodes, sizeof(*lpm->node_rules));
+	lpm->cells = mem_new(
 	        2 * (size_t)rules, sizeof(*lpm->cells)); // all of them, and once more to move
 	if (!lpm->root || !lpm->nodes || !lpm->node_rules || !lpm->cells ||
 	        pool_new(&lpm->node_pool, nodes) || pool_new(&lpm->cell_pool, 2 * rules))
@@ -55,12 +55,12 @@ int trie_start(struct lpm *lpm)
 
 void trie_stop(struct lpm *lpm)
 {
-	free(lpm->root);
-	free(lpm->nodes);
-	free(lpm->node_rules);
-	free(lpm->cells);
-	free(lpm->node_pool.free);
-	free(lpm->cell_pool.free);
+	mem_free(lpm->root);
+	mem_free(lpm->nodes);
+	mem_free(lpm->node_rules);
+	mem_free(lpm->cells);
+	mem_free(lpm->node_pool.free);
+	mem_free(lpm->cell_pool.free);
 }
 
 static uint32_t *node_at(const struct lpm *lpm, uint32_t entry)

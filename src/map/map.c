@@ -145,7 +145,7 @@ void map_free(struct map **map)
 	if ((*map)->ops->stop)
 		(*map)->ops->stop(*map);
 	if ((*map)->owns_area)
-		free((*map)->area);
+		mem_free((*map)->area);
 	free(*map);
 	*map = NULL;
 }

@@ -5,6 +5,7 @@
 
 #include <sched.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -73,6 +74,11 @@ static inline void words_load(void *bytes, const uint64_t *words, uint32_t size)
 		memcpy(to + at, &word, size - at < 8 ? size - at : 8);
 	}
 }
+
+// Zeroed tables that cost memory only where they are touched, at a cache line's boundary; NULL:
+// none left.
+void *mem_new(size_t count, size_t size);
+void mem_free(void *memory); // null-safe
 
 static inline uint64_t round_up(uint64_t value, uint64_t unit)
 {

@@ -37,14 +37,14 @@ static int perf_make(const struct map_def *def, struct map **map)
 static int perf_start(struct map *map)
 {
 	struct perf *perf = (struct perf *)map;
-	perf->rings = calloc(map->def.cpu_count, sizeof(*perf->rings));
+	perf->rings = mem_new(map->def.cpu_count, sizeof(*perf->rings));
 	map->memory = map->def.cpu_count * sizeof(*perf->rings);
 	return perf->rings ? 0 : -ENOMEM;
 }
 
 static void perf_stop(struct map *map)
 {
-	free(((struct perf *)map)->rings);
+	mem_free(((struct perf *)map)->rings);
 }
 
 static uint64_t *word_at(struct ring *ring, uint64_t position)

@@ -55,14 +55,14 @@ static int ringbuf_start(struct map *map)
 {
 	struct ringbuf *ring = (struct ringbuf *)map;
 	ring->mask = map->def.max_entries - 1;
-	ring->headers = calloc(map->def.max_entries / 8, sizeof(*ring->headers));
+	ring->headers = mem_new(map->def.max_entries / 8, sizeof(*ring->headers));
 	map->memory = map->def.max_entries / 8 * sizeof(*ring->headers);
 	return ring->headers ? 0 : -ENOMEM;
 }
 
 static void ringbuf_stop(struct map *map)
 {
-	free(((struct ringbuf *)map)->headers);
+	mem_free(((struct ringbuf *)map)->headers);
 }
 
 static bool is_ring(const struct map *map)

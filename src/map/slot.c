@@ -27,14 +27,14 @@ static int slot_make(const struct map_def *def, struct map **map)
 static int slot_start(struct map *map)
 {
 	struct slots *slots = (struct slots *)map;
-	slots->slots = calloc(map->def.max_entries, sizeof(*slots->slots));
+	slots->slots = mem_new(map->def.max_entries, sizeof(*slots->slots));
 	map->memory = map->def.max_entries * sizeof(*slots->slots);
 	return slots->slots ? 0 : -ENOMEM;
 }
 
 static void slot_stop(struct map *map)
 {
-	free(((struct slots *)map)->slots);
+	mem_free(((struct slots *)map)->slots);
 }
 
 static uint32_t u32_of(const void *bytes)
@@ -115,7 +115,7 @@ const struct map_ops slot_ops = {
 static int slot_hash_start(struct map *map)
 {
 	size_t size = hash_area_size(&map->def);
-	map->area = calloc(1, size);
+	map->area = mem_new(1, size);
 	map->owns_area = true;
 	int rc = map->area ? hash_start(map) : -ENOMEM;
 	map->memory += size;
