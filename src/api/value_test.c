@@ -322,6 +322,15 @@ static void ignores_fields_outside_the_value(void **state)
 	expect_error(&layout, 4, 0, "b=1", "there is no field 'b'");
 }
 
+static void sets_and_clears_bits_in_place(void **state)
+{
+	uint8_t bytes[3] = {0xff, 0xff, 0xff};
+	bits_set(bytes, 6, 5, 0x0a);
+	assert_memory_equal(bytes, "\xbf\xfa\xff", 3);
+	assert_int_equal(bits_get(bytes, 6, 5), 0x0a);
+	assert_int_equal(bits_swap(0x1234, 16), 0x3412);
+}
+
 static void measures_how_near_names_are(void **state)
 {
 	assert_int_equal(name_distance("routes", "routes"), 0);
@@ -346,6 +355,7 @@ int main(void)
 	        cmocka_unit_test(writes_hex_without_a_layout),
 	        cmocka_unit_test(reads_back_whatever_it_prints),
 	        cmocka_unit_test(ignores_fields_outside_the_value),
+	        cmocka_unit_test(sets_and_clears_bits_in_place),
 	        cmocka_unit_test(measures_how_near_names_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
