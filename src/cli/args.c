@@ -149,8 +149,12 @@ static int check_words(const struct args *args, struct error *err)
 	}
 	if (args->word_count > most) {
 		const struct command *command = args->command;
-		// A default command met a word that is no verb of its noun.
-		if (command->is_default && command->verb && !most)
+		const char *verbs[ARGS_MAX];
+		size_t count = command->is_default && command->verb
+		                       ? command_words(command->noun, verbs, ARGS_MAX)
+		                       : 0;
+		// A default command met a word that is no verb of its noun, or a mistyped one.
+		if (count && (!most || suggest_nearest(args->word[0], verbs, count)))
 			return command_unknown(command->noun, args->word[0], err);
 		return error_set(err, EINVAL, "'%s' is one word too many", args->word[most]);
 	}

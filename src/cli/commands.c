@@ -245,7 +245,7 @@ const struct command command_table[] = {
                 "Each says how long a port was without a function and how many packets were lost "
                 "(none).",
                 {{0}}, limit_options, NULL, swap_list},
-        {"top", NULL, NULL, false, "show live throughput by port",
+        {"top", NULL, "top", false, "show live throughput by port",
                 "Packets and bits each second by port, with a short history; | marks a change of "
                 "function.",
                 {{0}}, top_options, "raio top --count 5\nraio top -o json --watch --count 10",

@@ -1,57 +1,119 @@
 // SPDX-License-Identifier: Apache-2.0
-// Temporary step until the agent's box stands: runs clang by itself.
 #include "cli/compile.h"
 
 #include <errno.h>
-#include <stdint.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/box.h"
+#include "agent/headers.h"
+#include "agent/loop.h"
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "ebpf/object.h"
+#include "ebpf/image.h"
 
-int compile_object(const void *object, size_t size, const char *program, struct image **image,
-        struct error *err)
+// One job in a box: where its answer goes.
+struct job {
+	struct loop *loop;
+	struct box_result result;
+};
+
+static void job_done(void *context, struct box_result *result)
 {
-	return object_read(object, size, program, NULL, 0, image, err);
+	struct job *job = context;
+	job->result = *result;
+	result->data = NULL; // taken
+	result->text = NULL;
+	loop_stop(job->loop);
 }
 
-static const char *include_dir(void)
+static void job_free(struct job *job)
 {
-	const char *source = getenv("RAIO_INCLUDE");
-	return source ? source : "/usr/include";
+	free(job->result.data);
+	free(job->result.text);
 }
 
-int compile_source(const char *name, const void *source, size_t size, const char *program,
-        struct image **image, struct error *err)
+// "wire.c:12: message", or why there was no answer.
+static int job_error(const struct job *job, const char *name, struct error *err)
 {
-	char dir[] = "/tmp/raio-XXXXXX", in[300], out[64], log[64], command[1024];
-	if (!mkdtemp(dir))
-		return error_set(err, errno, "%s: %s", dir, strerror(errno));
-	snprintf(in, sizeof(in), "%s/%s", dir, name);
-	snprintf(out, sizeof(out), "%s/o", dir);
-	snprintf(log, sizeof(log), "%s/log", dir);
-	int result = file_write(in, source, size, 0600, err);
-	snprintf(command, sizeof(command),
-	        "cd %s && clang -O2 -g -target bpf -I%s -I/usr/include/%s -c '%s' -o %s 2>%s", dir,
-	        include_dir(), "x86_64-linux-gnu", name, out, log);
-	autofree uint8_t *data = NULL;
-	size_t got = 0;
-	if (result == 0 && system(command) != 0) {
-		file_read(log, 1 << 20, &data, &got, NULL);
-		result = error_set(err, EINVAL, "%s", data ? (char *)data : "clang failed");
-	} else if (result == 0) {
-		result = file_read(out, OBJECT_SIZE_MAX, &data, &got, err);
-		if (result == 0)
-			result = compile_object(data, got, program, image, err);
+	const struct box_result *result = &job->result;
+	if (*result->file && result->line)
+		return error_set(err, result->code, "%s:%u: %s", result->file, result->line,
+		        result->message);
+	return error_set(err, result->code, "%s: %s", name, result->message);
+}
+
+struct work {
+	struct box *box;
+	const char *name, *program;
+	bool is_source;
+	const void *data;
+	size_t size;
+};
+
+// One job to its end. A loop that was stopped stays so: each job has its own.
+static int job_run(const struct work *work, struct job *job, struct error *err)
+{
+	int status = loop_new(&job->loop, err);
+	if (status < 0)
+		return status;
+	box_attach(work->box, job->loop);
+	if (work->is_source)
+		status = box_compile(
+		        work->box, work->data, work->size, work->name, job_done, job, err);
+	else
+		status = box_read_object(
+		        work->box, work->data, work->size, work->program, job_done, job, err);
+	if (status == 0)
+		status = loop_run(job->loop);
+	loop_free(&job->loop);
+	if (status == 0 && job->result.code)
+		status = job_error(job, work->name, err);
+	return status;
+}
+
+static int work_run(struct work *work, struct image **image, char **log, struct error *err)
+{
+	cleanup(job_free) struct job object = {0}, read = {0};
+	int status = 0;
+	if (work->is_source) {
+		status = job_run(work, &object, err);
+		*log = TAKE_PTR(object.result.text);
+		work->data = object.result.data;
+		work->size = object.result.size;
+		work->is_source = false;
 	}
-	unlink(in);
-	unlink(out);
-	unlink(log);
-	rmdir(dir);
-	return result;
+	if (status == 0)
+		status = job_run(work, &read, err);
+	return status < 0 ? status : image_decode(read.result.data, read.result.size, image, err);
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *place)
+{
+	(void)info, (void)type, (void)place;
+	return remove(path);
+}
+
+int compile_image(const char *name, bool is_source, const void *data, size_t size,
+        const char *program, struct image **image, char **log, struct error *err)
+{
+	char dir[] = "/tmp/raio-XXXXXX", headers[64];
+	struct work work = {NULL, name, program, is_source, data, size};
+	*log = NULL;
+	if (!mkdtemp(dir))
+		return error_set(
+		        err, errno, "cannot make a directory in /tmp: %s", strerror(errno));
+	snprintf(headers, sizeof(headers), "%s/headers", dir);
+	int status = headers_install(dir, err);
+	if (status == 0)
+		status = box_start(headers, &work.box, err);
+	if (status == 0)
+		status = work_run(&work, image, log, err);
+	if (work.box)
+		box_free(&work.box);
+	nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	return status;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands of the nouns `run` and `queue`.
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -38,7 +37,7 @@ static int put_run(struct cli *cli, json_t *body)
 		if (!text_seconds(confirm, &seconds) || seconds < 1)
 			return cli_usage(cli,
 			        "--confirm %s: a time of at least a second, as in 30s", confirm);
-		json_object_set_new(body, "confirm_s", json_integer((long)ceil(seconds)));
+		json_object_set_new(body, "confirm_s", json_integer((long)(seconds + 0.999)));
 	}
 	if (rules) {
 		autofree uint8_t *text = NULL;

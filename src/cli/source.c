@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/compile.h"
-#include "ebpf/check.h"
 #include "ebpf/image.h"
 #include "ebpf/object.h"
 
@@ -78,22 +77,16 @@ int source_image(
         struct cli *cli, const struct source *source, const char *program, struct image **image)
 {
 	struct error err = {0};
-	struct image *new = NULL;
-	int result = source->kind == SOURCE_C
-	                     ? compile_source(source->name, source->data, source->size, program,
-	                               &new, &err)
-	                     : compile_object(source->data, source->size, program, &new, &err);
-	if (result < 0) {
-		cli_fail(cli, EXIT_REJECTED, "%s%s%s", source->kind == SOURCE_C ? "" : source->name,
-		        source->kind == SOURCE_C ? "" : ": ", err.text);
-		return EXIT_REJECTED;
-	}
-	if (check_image(new, &err) < 0) {
-		image_free(&new);
-		return cli_fail(cli, EXIT_REJECTED, "%s: %s", source->name, err.text);
-	}
-	*image = new;
-	return EXIT_DONE;
+	autofree char *log = NULL;
+	int result = compile_image(source->name, source->kind == SOURCE_C, source->data,
+	        source->size, program, image, &log, &err);
+	if (result == 0)
+		return EXIT_DONE;
+	cli_fail(cli, EXIT_REJECTED, "%s", err.text);
+	// clang says more than the first line: the source, the place in it, what followed.
+	if (log && *log && !cli->is_quiet)
+		fprintf(stderr, "%s%s", log, log[strlen(log) - 1] == '\n' ? "" : "\n");
+	return -result == ENOSYS || -result == ETIME ? EXIT_FAILED : EXIT_REJECTED;
 }
 
 int source_any(struct cli *cli, const char *word, const char *program, struct image **image)

@@ -165,10 +165,10 @@ static void print_mismatch(const struct test *test)
 {
 	size_t place = test->compare.place;
 	const struct capture *out = &test->result.out, *want = &test->want;
-	printf("\n%sMISMATCH%s at the %zu. packet that leaves", cli_color(test->cli, COLOR_RED),
+	printf("\n%sMISMATCH%s at packet %zu that leaves", cli_color(test->cli, COLOR_RED),
 	        cli_color(test->cli, COLOR_PLAIN), place + 1);
 	if (place < out->count)
-		printf(" (packet %zu of the input)", test->result.from[place] + 1);
+		printf(" (input packet %zu)", test->result.from[place] + 1);
 	printf(": %s\n", test->compare.what);
 	const struct capture_packet none = {0};
 	if (place < out->count || place < want->count)
