@@ -197,6 +197,10 @@ struct soft_card_options {
 	uint32_t frame_count;  // 0 = chosen from the ports
 	bool busy_poll;        // never sleep
 	bool pin;              // pin workers to CPUs
+	// If not NULL: called once the ports are open and before the first worker starts, to drop
+	// privileges; workers inherit what it leaves. Its error ends soft_card_new().
+	int (*confine)(void *context, struct error *err);
+	void *confine_context;
 };
 int soft_card_new(const struct soft_card_options *options, struct card **card, struct error *err);
 // Connects to a card process (`path`: Unix socket) and agrees on the protocol's version.

@@ -316,7 +316,7 @@ static void aborts_a_redirect_to_a_port_of_another_function(void **state)
 static void tells_where_a_function_faults(void **state)
 {
 	struct bench bench;
-	bench_open(&bench, "gen:count=100,rate=100kpps", "null");
+	bench_open(&bench, "gen:rate=50kpps", "null");
 	uint64_t id = deploy(bench.card, image_fault(), 3);
 	sleep_ms(20);
 	for (int retired = 0; retired < 2; retired++) {
@@ -328,7 +328,9 @@ static void tells_where_a_function_faults(void **state)
 		        0);
 		assert_int_equal(count, 1);
 		assert_int_equal(faults[0].fault, FAULT_READ);
-		assert_int_equal(faults[0].count, counters[0].verdict_packets[XDP_ABORTED]);
+		assert_true(faults[0].count > 0);
+		if (retired)
+			assert_int_equal(faults[0].count, counters[0].verdict_packets[XDP_ABORTED]);
 		assert_string_equal(faults[0].place, "fault+1");
 		assert_non_null(strstr(faults[0].text, "r1"));
 		deploy(bench.card, image_wire(1), 3); // its image is freed by the second one
@@ -425,9 +427,9 @@ static uint64_t counted(struct card *card, uint64_t id)
 static void carries_maps_when_asked(void **state)
 {
 	struct bench bench;
-	bench_open(&bench, "gen:count=500,rate=100kpps", "null");
+	bench_open(&bench, "gen:count=3000,rate=100kpps", "null");
 	uint64_t first = deploy(bench.card, image_count(XDP_DROP), 3);
-	sleep_ms(30);
+	sleep_ms(80);
 	uint64_t before = counted(bench.card, first);
 	assert_true(before > 0);
 	uint64_t second = load(bench.card, image_count(XDP_PASS), 3, true);
@@ -466,9 +468,9 @@ static void keeps_totals_over_the_cards_life(void **state)
 static void hands_out_lines_of_trace_printk(void **state)
 {
 	struct bench bench;
-	bench_open(&bench, "gen:count=3,rate=1kpps", "null");
+	bench_open(&bench, "gen:count=20,rate=200pps", "null");
 	deploy(bench.card, image_trace(), 3);
-	sleep_ms(50);
+	sleep_ms(120);
 	char text[256];
 	uint32_t got = 0;
 	assert_int_equal(bench.card->ops->trace(bench.card, text, sizeof(text), &got, NULL), 0);

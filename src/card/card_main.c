@@ -177,6 +177,12 @@ static void tell_ports(struct card *card)
 		log_info("port %u: %s", ports[i].number, ports[i].description);
 }
 
+static int confine(void *context, struct error *err)
+{
+	const struct settings *settings = context;
+	return confine_privileges(settings->user ? settings->user : "nobody", err);
+}
+
 static int run(struct settings *settings, struct error *err)
 {
 	cleanup(card_free) struct card *card = NULL;
@@ -185,9 +191,9 @@ static int run(struct settings *settings, struct error *err)
 	                 : listen_unix(settings->socket, settings->user, &fd, err);
 	if (rc)
 		return rc;
+	settings->card.confine = confine;
+	settings->card.confine_context = settings;
 	rc = soft_card_new(&settings->card, &card, err);
-	if (!rc)
-		rc = confine_privileges(settings->user ? settings->user : "nobody", err);
 	if (!rc)
 		rc = confine_syscalls(err);
 	if (!rc) {

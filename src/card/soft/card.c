@@ -298,6 +298,8 @@ static int parts_make(
 		rc = port_make(card, i, options->port_specs[i], err);
 	if (!rc)
 		rc = pass_make(card, err);
+	if (!rc && options->confine)
+		rc = options->confine(options->confine_context, err);
 	for (uint32_t i = 0; !rc && i < card->worker_count; i++)
 		rc = worker_start(&card->workers[i], err);
 	return rc;

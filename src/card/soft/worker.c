@@ -3,15 +3,12 @@
 // nothing. Whoever gives a sleeping worker work (a departure in its ring, a swap, the end) writes
 // its eventfd. Work is published, then `sleeping` is read; a worker sets `sleeping`, then looks for
 // work once more: one of the two sees the other (all four accesses are sequentially consistent).
-#include <errno.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -173,19 +170,9 @@ static void worker_drain(struct worker *worker)
 	}
 }
 
-// Ports are open; what a worker does from here on needs no privilege. (Capabilities are a thread's
-// own: the control thread cannot drop them for us.)
-static void drop_capabilities(void)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct none[2] = {0};
-	syscall(SYS_capset, &header, none);
-}
-
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
-	drop_capabilities();
 	prctl(PR_SET_TIMERSLACK, 1ul);
 	uint32_t empty = 0;
 	while (!atomic_load_explicit(&worker->card->stop, memory_order_acquire)) {
