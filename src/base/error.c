@@ -21,14 +21,13 @@ int error_prefix(struct error *err, const char *format, ...)
 {
 	if (!err)
 		return 0;
-	char prefix[ERROR_TEXT_MAX], text[ERROR_TEXT_MAX];
+	char text[ERROR_TEXT_MAX];
+	memcpy(text, err->text, sizeof(text));
 	va_list args;
 	va_start(args, format);
-	vsnprintf(prefix, sizeof(prefix), format, args);
+	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
-	memcpy(text, err->text, sizeof(text));
-	size_t used = strlen(prefix);
-	memcpy(err->text, prefix, used);
-	snprintf(err->text + used, sizeof(err->text) - used, ": %s", text);
+	strncat(err->text, ": ", sizeof(err->text) - 1 - strlen(err->text));
+	strncat(err->text, text, sizeof(err->text) - 1 - strlen(err->text));
 	return -err->code;
 }
