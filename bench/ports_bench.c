@@ -31,8 +31,8 @@
 #include "engine/space.h"
 #include "port/port.h"
 
-#define ROUNDS  5
-#define PACKETS (1u << 21) // a run
+#define ROUNDS  15
+#define PACKETS (1u << 20) // a run
 
 static char folder[4096]; // of this executable
 
