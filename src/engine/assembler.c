@@ -11,7 +11,7 @@
 
 #include "base/cleanup.h"
 
-#define TOKENS 5
+#define TOKENS 6
 #define LABELS 256
 
 struct label {
@@ -274,6 +274,26 @@ static bool put_special(struct assembler *as, const char *name)
 	return fail(as, "unknown mnemonic");
 }
 
+// A label in front of an instruction, or alone on its line.
+static bool take_label(struct assembler *as, int *count)
+{
+	const char *name = as->token[0];
+	size_t length = strlen(name);
+	if (name[length - 1] != ':')
+		return true;
+	if (!as->final) {
+		if (as->label_count >= LABELS)
+			return fail(as, "too many labels");
+		struct label *label = &as->labels[as->label_count++];
+		snprintf(label->name, sizeof(label->name), "%.*s", (int)length - 1, name);
+		label->at = as->count;
+	}
+	memmove(as->token, as->token + 1, (TOKENS - 1) * sizeof(as->token[0]));
+	as->token[TOKENS - 1] = NULL;
+	--*count;
+	return true;
+}
+
 static bool put_line(struct assembler *as, char *line)
 {
 	char *save = NULL, *hash = strchr(line, '#');
@@ -284,20 +304,11 @@ static bool put_line(struct assembler *as, char *line)
 	for (char *t = strtok_r(line, " \t,", &save); t && count < TOKENS;
 	        t = strtok_r(NULL, " \t,", &save))
 		as->token[count++] = t;
+	if (count && !take_label(as, &count))
+		return false;
 	if (!count)
 		return true;
-	char *name = as->token[0];
-	size_t length = strlen(name);
-	if (name[length - 1] == ':') {
-		if (as->final)
-			return true;
-		if (as->label_count >= LABELS)
-			return fail(as, "too many labels");
-		struct label *label = &as->labels[as->label_count++];
-		snprintf(label->name, sizeof(label->name), "%.*s", (int)length - 1, name);
-		label->at = as->count;
-		return true;
-	}
+	const char *name = as->token[0];
 	int done = put_arithmetic(as, name);
 	if (!done)
 		done = put_access(as, name);
