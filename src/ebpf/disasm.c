@@ -218,6 +218,38 @@ static int64_t jump_target(const struct image_program *program, uint32_t insn)
 	return to >= 0 && to < program->insn_count ? to : -1;
 }
 
+// Where a listing stands: the next function and the next line of the program to print.
+struct listing {
+	const struct image_program *program;
+	struct buffer *buffer;
+	uint32_t function, line;
+	const struct image_line
+	        *printed; // the last source line, which is not printed twice running
+};
+
+static void print_heads(struct listing *list, uint32_t insn)
+{
+	const struct image_program *program = list->program;
+	for (; list->function < program->function_count &&
+	        program->functions[list->function].insn <= insn;
+	        list->function++) {
+		buffer_printf(list->buffer, "%s%s:\n", insn ? "\n" : "",
+		        program->functions[list->function].name);
+		list->printed = NULL;
+	}
+	for (; list->line < program->line_count && program->lines[list->line].insn <= insn;
+	        list->line++) {
+		const struct image_line *line = &program->lines[list->line], *last = list->printed;
+		if (last && last->line == line->line && !strcmp(last->file, line->file))
+			continue;
+		const char *slash = strrchr(line->file, '/');
+		buffer_printf(list->buffer, "; %s @ %s:%u\n",
+		        line->text + strspn(line->text, " \t"), slash ? slash + 1 : line->file,
+		        line->line);
+		list->printed = line;
+	}
+}
+
 void disasm_program(
         const struct image *image, const struct image_program *program, struct buffer *buffer)
 {
@@ -233,19 +265,9 @@ void disasm_program(
 		if (insn_is_lddw(&program->insns[i]))
 			i++;
 	}
-	uint32_t function = 0, line = 0;
+	struct listing list = {.program = program, .buffer = buffer};
 	for (uint32_t i = 0; i < program->insn_count;) {
-		for (; function < program->function_count && program->functions[function].insn <= i;
-		        function++)
-			buffer_printf(buffer, "%s%s:\n", i ? "\n" : "",
-			        program->functions[function].name);
-		for (; line < program->line_count && program->lines[line].insn <= i; line++) {
-			const struct image_line *at = &program->lines[line];
-			const char *text = at->text + strspn(at->text, " \t");
-			const char *slash = strrchr(at->file, '/');
-			buffer_printf(buffer, "; %s @ %s:%u\n", text, slash ? slash + 1 : at->file,
-			        at->line);
-		}
+		print_heads(&list, i);
 		if (is_target[i])
 			buffer_printf(buffer, "L%u:\n", i);
 		char text[2 * IMAGE_NAME_MAX];

@@ -89,13 +89,13 @@ static void prints_a_program_with_lines_and_labels(void **state)
 	        I(0, 0, 0, 0, 0), I(0x95, 0, 0, 0, 0), I(0x95, 0, 0, 0, 0)};
 	struct image_function functions[] = {{"wire", 0}, {"f", 5}};
 	char file[] = "/src/wire.c", text[] = "\tif (ctx->data)";
-	struct image_line line = {0, 12, 2, file, text};
+	struct image_line lines[] = {{0, 12, 2, file, text}, {2, 12, 9, file, text}};
 	struct image_program program = {.insns = insns,
 	        .insn_count = 6,
 	        .functions = functions,
 	        .function_count = 2,
-	        .lines = &line,
-	        .line_count = 1};
+	        .lines = lines,
+	        .line_count = 2};
 	cleanup(buffer_free) struct buffer buffer = {0};
 	disasm_program(&image, &program, &buffer);
 	buffer_u8(&buffer, 0);
