@@ -86,7 +86,8 @@ int map_show(struct cli *cli)
 	code = cli_request(cli, "GET", path, NULL, &map);
 	if (code != EXIT_DONE)
 		return code;
-	const json_t *entries = json_object_get(map, "entries");
+	json_t *entries = json_object_get(map, "entries");
+	report_sort(entries);
 	if (cli->is_json) {
 		cli_json(map, false);
 		return EXIT_DONE;

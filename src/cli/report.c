@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/report.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -26,6 +27,26 @@ const char *report_list(const json_t *value, char *text, size_t size)
 			        (long long)json_integer_value(item));
 	}
 	return *text ? text : "-";
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return strverscmp(
+	        member_text(*(json_t *const *)a, "key"), member_text(*(json_t *const *)b, "key"));
+}
+
+void report_sort(json_t *entries)
+{
+	size_t count = json_array_size(entries);
+	autofree json_t **list = calloc(count + 1, sizeof(*list));
+	if (!list)
+		return;
+	for (size_t i = 0; i < count; i++)
+		list[i] = json_incref(json_array_get(entries, i));
+	qsort(list, count, sizeof(*list), compare_keys);
+	json_array_clear(entries);
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(entries, list[i]);
 }
 
 void report_entries(const json_t *entries, FILE *out)
@@ -155,6 +176,7 @@ static void print_maps(const json_t *report, FILE *out)
 	json_t *entries;
 	json_object_foreach(json_object_get(report, "maps"), name, entries)
 	{
+		report_sort(entries);
 		fprintf(out, "\nmap %s, %zu entries\n", name, json_array_size(entries));
 		report_entries(entries, out);
 	}

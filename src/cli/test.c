@@ -317,6 +317,9 @@ static int finish(struct test *test)
 	struct generation *generation = offline_generation(test->offline);
 	autojson json_t *maps = args_has(&cli->args, "show-maps") ? offline_maps(generation) : NULL;
 	struct error err = {0};
+	const char *name;
+	json_t *entries;
+	json_object_foreach(maps, name, entries) report_sort(entries);
 	if (test->result.oversize)
 		cli_note(cli, "%zu packets are longer than a frame holds and were dropped",
 		        test->result.oversize);
@@ -324,8 +327,6 @@ static int finish(struct test *test)
 		compare_captures(&test->result.out, &test->want, &test->compare);
 	if (out && capture_write(out, &test->result.out, &err) < 0)
 		return cli_fail(cli, EXIT_FAILED, "%s", err.text);
-	const char *name;
-	json_t *entries;
 	if (cli->is_json)
 		print_result_json(test, maps);
 	else
