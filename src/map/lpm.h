@@ -27,9 +27,11 @@ struct rule {
 };
 
 // One rule that is longer than its node looks; if it does not match, follow `other`. Cells of one
-// entry stand in order of length, longest first.
+// entry stand in order of length, longest first. The rule's first eight bytes stand here too, so
+// that most look-ups need not go to the rule.
 struct cell {
 	uint32_t rule, other;
+	uint64_t data, mask;
 };
 
 struct lpm {

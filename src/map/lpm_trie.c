@@ -78,12 +78,20 @@ static uint32_t length_of(const struct lpm *lpm, uint32_t rule)
 	return rule_at(lpm, rule)->length;
 }
 
+static inline bool number_matches(
+        const struct lpm *lpm, uint32_t number, const uint8_t *data, uint32_t size)
+{
+	const struct rule *rule = rule_at(lpm, number);
+	return rule_matches(rule, load_relaxed(&rule->length), data, size);
+}
+
 // A node that is used again under a reader may lead it deeper than the address; then it begins
 // again.
 static inline __attribute__((always_inline)) uint32_t lookup_sized(
         const struct lpm *lpm, const uint8_t *data, uint32_t size)
 {
 	uint32_t freed, entry;
+	uint64_t first = word_of(data, size);
 	do {
 		freed = load_acquire(&lpm->freed);
 		uint32_t at = size > 1 ? 2 : 1;
@@ -93,8 +101,8 @@ static inline __attribute__((always_inline)) uint32_t lookup_sized(
 		while ((entry & ENTRY_KIND) == ENTRY_CELL) {
 			const struct cell *cell = cell_at(lpm, entry);
 			uint32_t number = load_acquire(&cell->rule);
-			const struct rule *rule = rule_at(lpm, number);
-			if (rule_matches(rule, load_relaxed(&rule->length), data, size)) {
+			if (!((load_relaxed(&cell->data) ^ first) & load_relaxed(&cell->mask)) &&
+			        (size <= 8 || number_matches(lpm, number, data, size))) {
 				entry = number;
 				break;
 			}
@@ -197,6 +205,8 @@ static void cell_put(struct lpm *lpm, uint32_t *entry, uint32_t rule, uint32_t o
 	}
 	uint32_t number = pool_take(&lpm->cell_pool); // the pool has room for all rules twice
 	struct cell *cell = cell_at(lpm, number);
+	store_relaxed(&cell->data, rule_at(lpm, rule)->data[0]);
+	store_relaxed(&cell->mask, length < 64 ? lpm_mask(length) : ~0ull);
 	store_release(&cell->rule, rule);
 	store_release(&cell->other, *entry);
 	store_release(entry, number | ENTRY_CELL);
