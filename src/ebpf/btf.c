@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-#define CHAIN_MAX  64 // typedefs and qualifiers behind each other
+#define CHAIN_MAX  32 // typedefs and qualifiers behind each other
 #define GROUPS_MAX 8192
 
 const struct btf_type *btf_type(const struct btf *btf, uint32_t id)

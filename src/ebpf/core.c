@@ -14,7 +14,8 @@
 
 #define PATH_MAX_STEPS 64
 #define DEPTH_MAX      32
-#define STEPS_MAX      65536 // of all walks for one relocation
+#define NAME_MAX_BYTES 256        // compared
+#define STEPS_MAX      (4u << 20) // of all walks for one object
 
 // A step of a path: a member by its name, or an element by its index.
 struct step {
@@ -38,7 +39,7 @@ struct spec {
 // A name up to the "___flavour" that libbpf lets authors add.
 static size_t essential_length(const char *name)
 {
-	size_t length = strlen(name);
+	size_t length = strnlen(name, NAME_MAX_BYTES);
 	for (size_t i = length > 4 ? length - 4 : 0; i > 0; i--)
 		if (!strncmp(name + i, "___", 3) && name[i - 1] != '_' && name[i + 3] != '_')
 			return i;
@@ -54,14 +55,14 @@ static bool same_name(const char *left, const char *right)
 static uint32_t name_hash(const char *name)
 {
 	uint32_t hash = 2166136261u;
-	for (size_t i = 0, length = essential_length(name); i < length && i < 256; i++)
+	for (size_t i = 0, length = essential_length(name); i < length; i++)
 		hash = (hash ^ (unsigned char)name[i]) * 16777619u;
 	return hash;
 }
 
 int core_open(const struct btf *local, const struct btf *target, struct core *core)
 {
-	*core = (struct core){.local = local, .target = target};
+	*core = (struct core){.local = local, .target = target, .budget = STEPS_MAX};
 	if (!target)
 		return 0;
 	uint32_t slots = 64;
@@ -534,23 +535,23 @@ static bool kinds_agree(const struct btf_type *l, const struct btf_type *r)
 // Looks for the local path in the target. Returns 1 found, 0 not there, -EINVAL there in ways that
 // disagree.
 static int find_target(
-        const struct core *core, const struct spec *local, uint32_t kind, struct spec *found)
+        struct core *core, const struct spec *local, uint32_t kind, struct spec *found)
 {
 	const struct btf_type *root = btf_type(core->local, local->root);
 	const char *name = btf_string(core->local, root->name_off);
-	uint32_t budget = STEPS_MAX;
 	uint64_t value = 0;
 	int count = 0;
 	if (!name[0])
 		return 0;
-	for (uint32_t id = core->heads[name_hash(name) & core->head_mask]; id && budget;
-	        id = core->next[id], budget--) {
+	for (uint32_t id = core->heads[name_hash(name) & core->head_mask]; id && core->budget;
+	        id = core->next[id], core->budget--) {
 		if (!kinds_agree(root, btf_type(core->target, id)) ||
 		        !same_name(name, btf_name(core->target, id)))
 			continue;
 		struct spec spec = {.btf = core->target, .root = id};
 		uint64_t other;
-		if (!spec_match(local, &spec, kind, &budget) || !spec_value(&spec, kind, &other))
+		if (!spec_match(local, &spec, kind, &core->budget) ||
+		        !spec_value(&spec, kind, &other))
 			continue;
 		if (count++ && (other != value || spec.bit_offset != found->bit_offset))
 			return -EINVAL;
@@ -630,6 +631,10 @@ int core_apply(struct core *core, const struct bpf_core_relo *relocation, struct
 	const char *path = btf_string(core->local, relocation->access_str_off);
 	struct spec local = {.btf = core->local}, found;
 	uint64_t value;
+	core->budget -= core->budget > PATH_MAX_STEPS ? PATH_MAX_STEPS : core->budget;
+	if (!core->budget)
+		return error_set(
+		        err, E2BIG, "the object's CO-RE relocations are too many to resolve");
 	if (kind > BPF_CORE_TYPE_MATCHES)
 		return error_set(err, ENOTSUP, "CO-RE relocation of unknown kind %u", kind);
 	if (!path_parse(path, &local) || !spec_local(&local, relocation->type_id, kind) ||
@@ -640,6 +645,9 @@ int core_apply(struct core *core, const struct bpf_core_relo *relocation, struct
 	if (!core->target || kind == BPF_CORE_TYPE_ID_LOCAL)
 		return patch(&local, &local, kind, value, insn, left, err);
 	int rc = find_target(core, &local, kind, &found);
+	if (!core->budget)
+		return error_set(
+		        err, E2BIG, "the object's CO-RE relocations are too many to resolve");
 	if (rc < 0)
 		return error_set(err, EINVAL,
 		        "CO-RE: the kernel has several types '%.64s' that disagree about path "

@@ -19,6 +19,7 @@ struct core {
 	const struct btf *local, *target; // target is NULL for the object's own types
 	uint32_t *heads, *next;           // of target's types, hashed by name
 	uint32_t head_mask;
+	uint32_t budget; // steps that are left: what bounds the work on hostile types
 };
 
 // Errors: ENOMEM.

@@ -113,7 +113,7 @@ static const char *string_at(const struct elf_section *table, uint64_t offset)
 	if (!table->data || offset >= table->size)
 		return NULL;
 	const char *text = (const char *)table->data + offset;
-	return memchr(text, '\0', table->size - offset) ? text : NULL;
+	return table->data[table->size - 1] ? NULL : text; // the last one ends, so all do
 }
 
 static int section_read(const struct file *file, const uint8_t *at, uint32_t index, struct elf *elf,
@@ -197,14 +197,20 @@ static int symbol_read(const uint8_t *at, const struct elf_section *names, uint3
 static int symbols_read(struct elf *elf, struct error *err)
 {
 	const struct elf_section *table = NULL;
-	for (uint32_t i = 1; i < elf->section_count && !table; i++)
+	bool is_taken = false; // by a section of the author's own: clang then loses the table
+	for (uint32_t i = 1; i < elf->section_count && !table; i++) {
 		if (elf->sections[i].type == SHT_SYMTAB)
 			table = &elf->sections[i];
+		is_taken = is_taken || !strcmp(elf->sections[i].name, ".symtab");
+	}
+	if (!table && is_taken)
+		return error_set(err, EINVAL,
+			"a section of the source is named '.symtab', which is the name of ELF's own "
+			"symbol table: give it another one in SEC()");
 	if (!table)
 		return error_set(err, EINVAL,
-		        "the object has no symbol table: it was stripped; give it as clang wrote "
-		        "it "
-		        "(llvm-strip -g keeps what is needed)");
+			"the object has no symbol table: it was stripped; give it as clang wrote it "
+			"(llvm-strip -g keeps what is needed)");
 	if (table->link >= elf->section_count || table->size % sizeof(Elf64_Sym) || !table->size)
 		return error_set(err, EINVAL, "the ELF symbol table is malformed: file corrupt?");
 	elf->symbol_count = (uint32_t)(table->size / sizeof(Elf64_Sym));

@@ -15,15 +15,21 @@
 #define CHAIN_MAX    64
 #define ELEMENTS_MAX 64 // an array of more structs than this is shown as bytes
 #define NAMED_MAX    64
-#define STEPS_MAX    65536
 
 struct builder {
 	const struct btf *btf;
 	struct image_layout *layout;
 	uint64_t size_bits;
-	uint32_t steps; // types visited: what bounds the work on types that hold each other
+	uint32_t *budget;
 	char name[IMAGE_NAME_MAX];
 };
+
+// Pays for visiting `count` types; false where nothing is left.
+static bool layout_step(struct builder *b, uint32_t count)
+{
+	*b->budget -= *b->budget > count ? count : *b->budget;
+	return *b->budget;
+}
 
 static int field_add(
         struct builder *b, enum image_kind kind, uint64_t bit_offset, uint32_t bits, uint64_t count)
@@ -194,6 +200,8 @@ static int member_add(struct builder *b, const struct btf_type *type, uint32_t i
 static int union_add(struct builder *b, const struct btf_type *type, uint64_t bit_offset, int depth)
 {
 	uint32_t widest = 0;
+	if (!layout_step(b, btf_count(type)))
+		return 0;
 	uint64_t width = 0;
 	for (uint32_t i = 0; i < btf_count(type); i++) {
 		uint64_t size = btf_size(b->btf, btf_members(type)[i].type);
@@ -208,7 +216,7 @@ static int union_add(struct builder *b, const struct btf_type *type, uint64_t bi
 static int struct_add(struct builder *b, uint32_t id, uint64_t bit_offset, int depth)
 {
 	const struct btf_type *type = btf_type(b->btf, id);
-	if (++b->steps > STEPS_MAX)
+	if (!layout_step(b, 1))
 		return 0;
 	if (type->size == 16 && !strcmp(btf_string(b->btf, type->name_off), "in6_addr"))
 		return field_add(b, IMAGE_IPV6, bit_offset, 128, 1);
@@ -218,7 +226,7 @@ static int struct_add(struct builder *b, uint32_t id, uint64_t bit_offset, int d
 		return field_add(b, IMAGE_BYTES, bit_offset, 8, type->size);
 	int rc = 0;
 	for (uint32_t i = 0; i < btf_count(type) && !rc; i++) {
-		if (b->steps > STEPS_MAX || b->layout->field_count == IMAGE_FIELDS_MAX)
+		if (!*b->budget || b->layout->field_count == IMAGE_FIELDS_MAX)
 			break;
 		rc = member_add(b, type, i, bit_offset, depth);
 	}
@@ -246,7 +254,7 @@ static int array_add(struct builder *b, uint32_t id, uint64_t bit_offset, int de
 		return field_add(b, IMAGE_BYTES, bit_offset, 8, size);
 	size_t length = strlen(b->name);
 	int rc = 0;
-	for (uint64_t i = 0; i < count && !rc && b->steps <= STEPS_MAX; i++) {
+	for (uint64_t i = 0; i < count && !rc && *b->budget; i++) {
 		snprintf(b->name + length, sizeof(b->name) - length, "[%u]", (unsigned)i);
 		rc = struct_add(
 		        b, btf_skip(b->btf, element), bit_offset + i * type->size * 8, depth + 1);
@@ -259,7 +267,7 @@ static int type_add(
         struct builder *b, uint32_t id, uint64_t bit_offset, uint32_t bit_width, int depth)
 {
 	uint32_t bare = btf_skip(b->btf, id);
-	if (++b->steps > STEPS_MAX || depth > DEPTH_MAX || bit_offset >= b->size_bits)
+	if (!layout_step(b, 1) || depth > DEPTH_MAX || bit_offset >= b->size_bits)
 		return 0;
 	switch (btf_kind(btf_type(b->btf, bare))) {
 	case BTF_KIND_STRUCT:
@@ -273,9 +281,10 @@ static int type_add(
 }
 
 int layout_append(const struct btf *btf, uint32_t type, const char *name, uint32_t offset,
-        uint32_t size, struct image_layout *layout)
+        uint32_t size, uint32_t *budget, struct image_layout *layout)
 {
-	struct builder b = {.btf = btf, .layout = layout, .size_bits = (uint64_t)size * 8};
+	struct builder b = {
+	        .budget = budget, .btf = btf, .layout = layout, .size_bits = (uint64_t)size * 8};
 	if (b.size_bits > UINT32_MAX)
 		b.size_bits = UINT32_MAX;
 	snprintf(b.name, sizeof(b.name), "%.*s", NAMED_MAX, name);

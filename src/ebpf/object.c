@@ -15,14 +15,15 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "ebpf/layout.h"
 #include "ebpf/object_parts.h"
 
 // How good a program is as the one that packets enter; the least is best.
 enum rank {
 	RANK_XDP,       // section xdp, xdp/…, xdp_…, xdp.frags
 	RANK_OPTIONAL,  // ?xdp: libbpf loads it only when asked
-	RANK_CONTEXT,   // a section of another name, but it takes a struct xdp_md
 	RANK_PROG,      // section prog: what iproute2 takes
+	RANK_CONTEXT,   // a section of another name, but it takes a struct xdp_md
 	RANK_UNKNOWN,   // any other name of the author's own
 	RANK_SECONDARY, // run behind a redirect: xdp_devmap, xdp_cpumap
 	RANK_OTHER,     // for another hook of the kernel
@@ -142,7 +143,8 @@ static const char *context_type(const struct object *o, const struct object_func
 	for (uint32_t id = 1; id < o->btf.count; id++) {
 		const struct btf_type *type = btf_type(&o->btf, id);
 		if (btf_kind(type) != BTF_KIND_FUNC ||
-		        strcmp(btf_name(&o->btf, id), function->name))
+
+		        strncmp(btf_name(&o->btf, id), function->name, IMAGE_NAME_MAX))
 			continue;
 		const struct btf_type *proto = btf_type(&o->btf, type->type);
 		if (btf_kind(proto) != BTF_KIND_FUNC_PROTO || !btf_count(proto))
@@ -168,12 +170,13 @@ static enum rank rank_of(const struct object *o, const struct object_function *f
 		return strstr(section, "devmap") || strstr(section, "cpumap") ? RANK_SECONDARY
 		                                                              : RANK_XDP;
 	const char *context = context_type(o, function);
-	if (!strcmp(context, "xdp_md") || !strcmp(context, "xdp_buff"))
-		return RANK_CONTEXT;
-	if (context[0])
+	bool is_xdp = !strcmp(context, "xdp_md") || !strcmp(context, "xdp_buff");
+	if (context[0] && !is_xdp)
 		return RANK_OTHER;
 	if (!strcmp(section, "prog"))
 		return RANK_PROG;
+	if (is_xdp)
+		return RANK_CONTEXT;
 	for (size_t i = 0; i < ARRAY_SIZE(other_hooks); i++) {
 		char next = section[begins(section, other_hooks[i]) ? strlen(other_hooks[i]) : 0];
 		if (begins(section, other_hooks[i]) && (!next || strchr("/_.+:", next)))
@@ -369,7 +372,8 @@ int object_read(const void *data, size_t size, const char *program, const void *
         size_t kernel_btf_size, struct image **image, struct error *err)
 {
 	struct error ignored;
-	struct object o = {.err = err ? err : &ignored, .kconfig = IMAGE_NONE};
+	struct object o = {
+	        .err = err ? err : &ignored, .kconfig = IMAGE_NONE, .layout_budget = LAYOUT_BUDGET};
 	struct btf kernel = {0};
 	if (size > OBJECT_SIZE_MAX)
 		return error_set(err, EFBIG, "the object file has %zu bytes; at most %u are taken",

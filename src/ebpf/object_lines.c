@@ -18,7 +18,8 @@
 static uint32_t section_named(const struct object *o, const char *name)
 {
 	for (uint32_t i = 1; i < o->elf.section_count; i++)
-		if (o->sections[i].role == ROLE_CODE && !strcmp(o->elf.sections[i].name, name))
+		if (o->sections[i].role == ROLE_CODE &&
+		        !strncmp(o->elf.sections[i].name, name, IMAGE_NAME_MAX))
 			return i;
 	return 0;
 }
@@ -168,7 +169,8 @@ static int string_take(struct object *o, uint32_t offset, char **text)
 		}
 	}
 	const char *from = btf_string(&o->btf, offset);
-	from += strspn(from, " \t");
+	for (int i = 0; i < TEXT_MAX && (*from == ' ' || *from == '\t'); i++)
+		from++;
 	char *copy = strndup(from, TEXT_MAX - 1);
 	if (!copy || array_grow((void **)&image->strings, image->string_count, sizeof(char *)) ||
 	        array_grow((void **)&o->string_offsets, image->string_count, sizeof(uint32_t))) {

@@ -343,7 +343,7 @@ static bool is_ksym(const struct object *o, const char *name)
 {
 	const struct btf_type *section = btf_type(&o->btf, btf_datasec(&o->btf, ".ksyms"));
 	for (uint32_t i = 0; i < btf_count(section); i++)
-		if (!strcmp(btf_name(&o->btf, btf_vars(section)[i].type), name))
+		if (!strncmp(btf_name(&o->btf, btf_vars(section)[i].type), name, IMAGE_NAME_MAX))
 			return true;
 	return false;
 }
@@ -441,8 +441,8 @@ static int link_settle_insn(struct link *l, struct place *p)
 	if (rc)
 		return rc;
 	if (callee && insn_is_lddw(p->insn) && p->left > 1) {
-		lddw_set(p->insn, BPF_PSEUDO_FUNC, callee->linked - (p->function->linked + p->at),
-		        0);
+		lddw_set(p->insn, BPF_PSEUDO_FUNC,
+		        callee->linked - (p->function->linked + p->at) - 1, 0);
 		return 0;
 	}
 	if (callee) {

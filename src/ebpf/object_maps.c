@@ -117,7 +117,7 @@ static int global_layout(struct object *o, uint32_t section, struct image_map *m
 	int rc = 0;
 	for (uint32_t i = 0; i < count && !rc; i++)
 		rc = layout_append(&o->btf, variables[i].type, variables[i].name,
-		        variables[i].offset, map->value_size, &map->value);
+		        variables[i].offset, map->value_size, &o->layout_budget, &map->value);
 	free(variables);
 	return rc;
 }
@@ -304,11 +304,13 @@ static int define(struct object *o, uint32_t m, uint32_t id, struct definition *
 	if (!map->type)
 		return error_set(o->err, EINVAL,
 		        "map '%.64s' has no type; add __uint(type, BPF_MAP_TYPE_…)", name);
-	if (d->key && layout_append(&o->btf, d->key, "", 0, map->key_size, &map->key))
+	if (d->key &&
+	        layout_append(&o->btf, d->key, "", 0, map->key_size, &o->layout_budget, &map->key))
 		return error_set(o->err, ENOMEM, "no memory for map '%.64s'", name);
 	if (map->type == BPF_MAP_TYPE_LPM_TRIE && layout_lpm(map->key_size, &map->key))
 		return error_set(o->err, ENOMEM, "no memory for map '%.64s'", name);
-	if (d->value && layout_append(&o->btf, d->value, "", 0, map->value_size, &map->value))
+	if (d->value && layout_append(&o->btf, d->value, "", 0, map->value_size, &o->layout_budget,
+	                        &map->value))
 		return error_set(o->err, ENOMEM, "no memory for map '%.64s'", name);
 	return 0;
 }

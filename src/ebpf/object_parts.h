@@ -82,6 +82,7 @@ struct object {
 	uint32_t program_count;
 	struct object_map *maps; // beside each of image->maps
 	size_t global_bytes;
+	uint32_t layout_budget;
 	uint32_t *by_name; // symbols sorted by section and name
 	struct object_line *lines;
 	uint32_t line_count;

@@ -280,7 +280,7 @@ int object_read_kconfig(struct object *o)
 		size += (uint32_t)bytes;
 		map->value_size = size;
 		if (layout_append(&o->btf, type, btf_name(&o->btf, id), size - (uint32_t)bytes,
-		            size, &map->value))
+		            size, &o->layout_budget, &map->value))
 			return error_set(o->err, ENOMEM, "no memory for __kconfig variables");
 	}
 	return 0;
@@ -297,7 +297,7 @@ int object_kconfig_find(
 		uint32_t id = btf_vars(section)[i].type;
 		uint64_t bytes = btf_size(&o->btf, btf_type(&o->btf, id)->type);
 		at = kconfig_align(at, bytes);
-		if (!strcmp(btf_name(&o->btf, id), name)) {
+		if (!strncmp(btf_name(&o->btf, id), name, IMAGE_NAME_MAX)) {
 			if (!is_weak && !kconfig_value(name, &value))
 				return error_set(o->err, ENOTSUP,
 				        "'%.64s' is a variable of the kernel's configuration, "
