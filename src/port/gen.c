@@ -73,8 +73,9 @@ struct watch {
 struct gen {
 	struct gen_config config;
 	uint8_t frame[1536]; // template: flow 0; copied in blocks of 64
-	uint32_t checksum;   // of the IPv4 header without addresses, not folded
-	uint64_t made;       // packets so far
+	uint32_t frame_size;
+	uint32_t checksum; // of the IPv4 header without addresses, not folded
+	uint64_t made;     // packets so far
 	uint64_t random;
 	uint32_t flow;                     // of the next packet, where they come in turn
 	uint64_t due_ns, due_ps;           // when the next packet leaves
@@ -183,6 +184,76 @@ static void default_addresses(struct gen_config *config, uint8_t number)
 		memcpy(config->dst.octets, (uint8_t[]){2, 0, (uint8_t)peer, 0, 0, 0}, 6);
 }
 
+static uint32_t next_flow(struct gen *gen)
+{
+	uint32_t flows = (uint32_t)gen->config.flows;
+	if (!gen->config.seed) {
+		uint32_t flow = gen->flow;
+		gen->flow = flow + 1 == flows ? 0 : flow + 1;
+		return flow;
+	}
+	gen->random ^= gen->random << 13; // xorshift64
+	gen->random ^= gen->random >> 7;
+	gen->random ^= gen->random << 17;
+	return (uint32_t)((gen->random >> 32) * flows >> 32);
+}
+
+static uint32_t pick_address(const struct option_prefix *prefix, uint32_t flow)
+{
+	uint32_t mask = prefix->length ? UINT32_MAX >> (prefix->length - 1) >> 1 : UINT32_MAX;
+	return mask ? (prefix->address & ~mask) | ((1 + flow) & mask) : prefix->address;
+}
+
+static void put_mac(uint8_t *to, const struct option_mac *mac, uint32_t flow)
+{
+	if (mac->given)
+		return; // as in the template
+	to[3] = (uint8_t)(flow >> 16);
+	to[4] = (uint8_t)(flow >> 8);
+	to[5] = (uint8_t)flow;
+}
+
+static void put16(uint8_t *to, uint32_t value)
+{
+	uint16_t big = htobe16((uint16_t)value);
+	memcpy(to, &big, sizeof(big));
+}
+
+// Writes what differs from the template: flow and size.
+static void address_packet(const struct gen *gen, uint8_t *to, uint32_t flow, uint32_t size)
+{
+	const struct gen_config *config = &gen->config;
+	put_mac(to, &config->dst, flow);
+	put_mac(to + 6, &config->src, flow);
+	uint32_t source = pick_address(&config->srcip, flow),
+	         target = pick_address(&config->dstip, flow);
+	uint32_t length = size - ETHERNET_MIN;
+	uint32_t sum = gen->checksum + length + (source >> 16) + (source & 0xffff) +
+	               (target >> 16) + (target & 0xffff);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	put16(to + 16, length);
+	put16(to + 24, ~sum);
+	uint32_t addresses[2] = {htobe32(source), htobe32(target)};
+	memcpy(to + 26, addresses, sizeof(addresses));
+	put16(to + 34, config->sport == ANY ? 0x4000 | (flow & 0x3fff) : (uint32_t)config->sport);
+	put16(to + 36, config->dport == ANY ? 0x4000 | flow >> 14 : (uint32_t)config->dport);
+	put16(to + 38, length - 20);
+	((struct payload *)(to + AT_PAYLOAD))->flow = htobe32(flow);
+}
+
+static void make_packet(struct gen *gen, uint8_t *to, uint32_t size)
+{
+	uint32_t flow = next_flow(gen);
+	for (uint32_t at = 0; at < size; at += 64) // may write behind the packet, within the frame
+		memcpy(to + at, gen->frame + at, 64);
+	if (flow || size != gen->frame_size)
+		address_packet(gen, to, flow, size);
+	if (gen->sequence)
+		((struct payload *)(to + AT_PAYLOAD))->sequence = htobe64(gen->sequence[flow]++);
+	gen->made++;
+}
+
 static void make_template(struct gen *gen, uint8_t number)
 {
 	uint8_t *frame = gen->frame;
@@ -192,7 +263,9 @@ static void make_template(struct gen *gen, uint8_t number)
 	memcpy(frame + 22, "\x40\x11", 2);         // 64 hops to live, UDP
 	memcpy(frame + AT_PAYLOAD, "RAIO", 4);
 	frame[AT_PAYLOAD + 4] = number;
-	gen->checksum = 0x4500 + 0x4011; // and length and addresses, which make_packet() adds
+	gen->checksum = 0x4500 + 0x4011; // and length and addresses, added later
+	gen->frame_size = (gen->config.size == SIZE_IMIX ? 64 : (uint32_t)gen->config.size) - FCS;
+	address_packet(gen, frame, 0, gen->frame_size);
 }
 
 static void make_rate(struct gen *gen)
@@ -239,71 +312,6 @@ static int gen_open(struct port *port, const char *spec, struct error *err)
 	gen->random = config->seed;
 	gen->due_ns = clock_ns();
 	return 0;
-}
-
-static uint32_t next_flow(struct gen *gen)
-{
-	uint32_t flows = (uint32_t)gen->config.flows;
-	if (!gen->config.seed) {
-		uint32_t flow = gen->flow;
-		gen->flow = flow + 1 == flows ? 0 : flow + 1;
-		return flow;
-	}
-	gen->random ^= gen->random << 13; // xorshift64
-	gen->random ^= gen->random >> 7;
-	gen->random ^= gen->random << 17;
-	return (uint32_t)((gen->random >> 32) * flows >> 32);
-}
-
-static uint32_t pick_address(const struct option_prefix *prefix, uint32_t flow)
-{
-	uint32_t mask = prefix->length ? UINT32_MAX >> (prefix->length - 1) >> 1 : UINT32_MAX;
-	return mask ? (prefix->address & ~mask) | ((1 + flow) & mask) : prefix->address;
-}
-
-static void put_mac(uint8_t *to, const struct option_mac *mac, uint32_t flow)
-{
-	if (mac->given)
-		return; // as in the template
-	to[3] = (uint8_t)(flow >> 16);
-	to[4] = (uint8_t)(flow >> 8);
-	to[5] = (uint8_t)flow;
-}
-
-static void put16(uint8_t *to, uint32_t value)
-{
-	uint16_t big = htobe16((uint16_t)value);
-	memcpy(to, &big, sizeof(big));
-}
-
-static void make_packet(struct gen *gen, uint8_t *to, uint32_t size)
-{
-	const struct gen_config *config = &gen->config;
-	uint32_t flow = next_flow(gen);
-	for (uint32_t at = 0; at < size; at += 64) // may write behind the packet, within the frame
-		memcpy(to + at, gen->frame + at, 64);
-	put_mac(to, &config->dst, flow);
-	put_mac(to + 6, &config->src, flow);
-	uint32_t source = pick_address(&config->srcip, flow),
-	         target = pick_address(&config->dstip, flow);
-	uint32_t length = size - ETHERNET_MIN;
-	uint32_t sum = gen->checksum + length + (source >> 16) + (source & 0xffff) +
-	               (target >> 16) + (target & 0xffff);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	put16(to + 16, length);
-	put16(to + 24, ~sum);
-	uint32_t addresses[2] = {htobe32(source), htobe32(target)};
-	memcpy(to + 26, addresses, sizeof(addresses));
-	put16(to + 34, config->sport == ANY ? 0x4000 | (flow & 0x3fff) : (uint32_t)config->sport);
-	put16(to + 36, config->dport == ANY ? 0x4000 | flow >> 14 : (uint32_t)config->dport);
-	put16(to + 38, length - 20);
-	if (gen->sequence) {
-		struct payload *payload = (struct payload *)(to + AT_PAYLOAD);
-		payload->flow = htobe32(flow);
-		payload->sequence = htobe64(gen->sequence[flow]++);
-	}
-	gen->made++;
 }
 
 static uint32_t next_size(const struct gen *gen, uint64_t made)
