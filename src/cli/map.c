@@ -123,21 +123,15 @@ int map_set(struct cli *cli)
 {
 	const char *key = args_word(&cli->args, 1), *value = args_word(&cli->args, 2);
 	const char *flags = args_value(&cli->args, "flags");
-	static const struct {
-		const char *word, *flag;
-	} words[] = {{"any", "any"}, {"new", "noexist"}, {"exist", "exist"}};
-	const char *flag = flags ? NULL : "any";
-	for (size_t i = 0; flags && i < ARRAY_SIZE(words); i++)
-		if (strcmp(words[i].word, flags) == 0)
-			flag = words[i].flag;
-	if (!flag)
+	if (flags && strcmp(flags, "any") != 0 && strcmp(flags, "new") != 0 &&
+	        strcmp(flags, "exist") != 0)
 		return cli_usage(cli, "--flags %s: any, new or exist", flags);
 	char path[1024], what[512];
 	int code = map_path(cli, path, sizeof(path));
 	if (code != EXIT_DONE)
 		return code;
-	autojson json_t *body = json_pack(
-	        "{s:[{s:s, s:s}], s:s}", "entries", "key", key, "value", value, "flags", flag);
+	autojson json_t *body = json_pack("{s:[{s:s, s:s}], s:s}", "entries", "key", key, "value",
+	        value, "flags", flags ? flags : "any");
 	if (!body)
 		return cli_fail(cli, EXIT_USAGE, "key and value must be UTF-8 text");
 	snprintf(what, sizeof(what), "set: %s -> %s", key, value);

@@ -7,6 +7,7 @@
 set -u
 build=$1 source=$2
 raio=$build/raio
+[ -x "$raio" ] || { echo "no $raio"; exit 1; }
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
