@@ -193,6 +193,10 @@ static void lru_gives_up_what_is_not_used(void **state)
 	assert_int_equal(map_count(rig.map), 1000);
 	uint32_t last = 49999;
 	assert_non_null(map_lookup(rig.map, &last, 0));
+	for (uint32_t i = 50000; i < 55000; i++)
+		assert_int_equal(map_update(rig.map, &i, &value, BPF_ANY, 0), 0);
+	for (uint32_t cold = 0; cold < 100; cold++) // used once, not of late
+		assert_null(map_lookup(rig.map, &cold, 0));
 	rig_close(&rig);
 }
 

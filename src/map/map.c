@@ -81,7 +81,8 @@ static int check(const struct map_def *def, struct error *err)
 		return error_set(err, ENOTSUP, "no card offers maps of type %s", type->name);
 	if (!def->cpu_count)
 		return error_set(err, EINVAL, "a map needs at least one engine");
-	if (!def->max_entries)
+	// libbpf reads no entries as one for each CPU.
+	if (!def->max_entries && def->type != BPF_MAP_TYPE_PERF_EVENT_ARRAY)
 		return error_set(err, EINVAL, "max_entries of a %s is 0: say how many", type->name);
 	int rc = check_sizes(def, type, err);
 	if (rc)
