@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/supervisor.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/generation.h"
+
+#define RESTART_MIN_MS 50
+#define RESTART_MAX_MS 5000
+
+struct child {
+	const char *name;
+	pid_t pid; // 0: not running
+	uint64_t started_ns, restart_ns;
+	unsigned wait_ms;
+	void (*start)(const struct supervisor_options *options); // in the child
+};
+
+static void restore_signals(void)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
+}
+
+static void start_card(const struct supervisor_options *options)
+{
+	char workers[16];
+	const char *args[16 + 2 * PORTS_MAX] = {"raio-card", "--socket", options->agent->card_path};
+	int count = 3;
+	for (uint32_t i = 0; i < options->port_count; i++) {
+		args[count++] = "--port";
+		args[count++] = options->port_specs[i];
+	}
+	if (options->worker_count) {
+		snprintf(workers, sizeof(workers), "%u", options->worker_count);
+		args[count++] = "--workers";
+		args[count++] = workers;
+	}
+	execv(options->card_program, (char *const *)args);
+	log_error("cannot start %s: %s", options->card_program, strerror(errno));
+	_exit(127);
+}
+
+static void start_agent(const struct supervisor_options *options)
+{
+	prctl(PR_SET_NAME, "raiod-agent");
+	_exit(agent_run(options->agent));
+}
+
+static void start(struct child *child, const struct supervisor_options *options)
+{
+	pid_t self = getpid();
+	child->started_ns = clock_ns();
+	pid_t pid = fork();
+	if (pid == 0) {
+		// Without its parent nobody would start it again; --leave-card is what keeps a
+		// card.
+		if (child->start == start_agent || !options->leave_card)
+			prctl(PR_SET_PDEATHSIG, SIGTERM);
+		if (getppid() != self)
+			_exit(0);
+		restore_signals();
+		child->start(options);
+	}
+	if (pid < 0)
+		log_error("cannot start the %s: %s", child->name, strerror(errno));
+	child->pid = pid < 0 ? 0 : pid;
+	child->restart_ns = pid < 0 ? clock_ns() + NS_PER_S : UINT64_MAX;
+}
+
+// Plans the next start: soon, but later each time if it dies at once.
+static void plan(struct child *child, int how)
+{
+	uint64_t now = clock_ns();
+	bool lived = now - child->started_ns > 2 * NS_PER_S;
+	child->wait_ms = lived || !child->wait_ms ? RESTART_MIN_MS : child->wait_ms * 2;
+	if (child->wait_ms > RESTART_MAX_MS)
+		child->wait_ms = RESTART_MAX_MS;
+	child->restart_ns = now + child->wait_ms * NS_PER_MS;
+	child->pid = 0;
+	if (WIFSIGNALED(how))
+		log_warning("the %s was killed by signal %d; it starts again in %u ms", child->name,
+		        WTERMSIG(how), child->wait_ms);
+	else
+		log_warning("the %s ended with code %d; it starts again in %u ms", child->name,
+		        WEXITSTATUS(how), child->wait_ms);
+}
+
+// Whether a card that outlived an earlier supervisor answers on the socket.
+static bool card_answers(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool answers = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return answers;
+}
+
+// The card makes its socket as the user that it runs as; the agent must be able to connect.
+static void hand_over_socket(const struct supervisor_options *options)
+{
+	struct stat st;
+	const struct agent_options *agent = options->agent;
+	if (agent->drop && lstat(agent->card_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	        st.st_uid != agent->uid && lchown(agent->card_path, agent->uid, agent->gid))
+		log_warning("cannot give %s to the agent's user: %s", agent->card_path,
+		        strerror(errno));
+}
+
+// Ends a child: a polite signal, some time, then the other one.
+static void stop(struct child *child)
+{
+	if (child->pid <= 0)
+		return;
+	kill(child->pid, SIGTERM);
+	for (int i = 0; i < 300; i++) {
+		if (waitpid(child->pid, NULL, WNOHANG) != 0)
+			return;
+		usleep(10000);
+	}
+	kill(child->pid, SIGKILL);
+	waitpid(child->pid, NULL, 0);
+}
+
+// How long to wait for a signal before something is due.
+static struct timespec until_due(const struct child *children, uint32_t count)
+{
+	uint64_t now = clock_ns(), wait = 200 * NS_PER_MS;
+	for (uint32_t i = 0; i < count; i++) {
+		if (children[i].pid || children[i].restart_ns == UINT64_MAX)
+			continue;
+		uint64_t left = children[i].restart_ns > now ? children[i].restart_ns - now : 0;
+		wait = left < wait ? left : wait;
+	}
+	return (struct timespec){.tv_sec = 0, .tv_nsec = (long)wait};
+}
+
+int supervisor_run(const struct supervisor_options *options)
+{
+	struct child children[] = {
+	        {.name = "card", .start = start_card},
+	        {.name = "agent", .start = start_agent},
+	};
+	sigset_t wanted;
+	sigemptyset(&wanted);
+	sigaddset(&wanted, SIGTERM);
+	sigaddset(&wanted, SIGINT);
+	sigaddset(&wanted, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &wanted, NULL);
+	if (card_answers(options->agent->card_path)) {
+		log_info("taking over the card that runs at %s", options->agent->card_path);
+		children[0].restart_ns = UINT64_MAX;
+	}
+	for (;;) {
+		for (int i = 0; i < 2; i++)
+			if (!children[i].pid && children[i].restart_ns <= clock_ns())
+				start(&children[i], options);
+		hand_over_socket(options);
+		struct timespec wait = until_due(children, 2);
+		int got = sigtimedwait(&wanted, NULL, &wait);
+		if (got == SIGTERM || got == SIGINT)
+			break;
+		int how;
+		for (pid_t pid; (pid = waitpid(-1, &how, WNOHANG)) > 0;)
+			for (int i = 0; i < 2; i++)
+				if (children[i].pid == pid)
+					plan(&children[i], how);
+	}
+	stop(&children[1]);
+	if (!options->leave_card)
+		stop(&children[0]);
+	return 0;
+}
