@@ -31,23 +31,31 @@ static bool layout_step(struct builder *b, uint32_t count)
 	return *b->budget;
 }
 
+// Adds a field, or nothing where it has no room or is not behind the one before. Where the width is
+// not the kind's own (a bit field of a __be16), it is a plain number.
 static int field_add(
         struct builder *b, enum image_kind kind, uint64_t bit_offset, uint32_t bits, uint64_t count)
 {
 	struct image_layout *layout = b->layout;
-	if (!bits || !count || count > UINT32_MAX || bit_offset + bits * count > b->size_bits ||
+	uint32_t size = (uint32_t)(b->size_bits / 8);
+	struct image_field field = {.kind = kind, .bits = bits};
+	if (count > UINT32_MAX || bit_offset > UINT32_MAX ||
 	        layout->field_count == IMAGE_FIELDS_MAX)
 		return 0;
-	int rc = array_grow((void **)&layout->fields, layout->field_count, sizeof(*layout->fields));
-	if (rc)
-		return rc;
-	struct image_field *field = &layout->fields[layout->field_count++];
-	*field = (struct image_field){.kind = kind,
-	        .bit_offset = (uint32_t)bit_offset,
-	        .bits = bits,
-	        .count = (uint32_t)count};
-	memcpy(field->name, b->name, sizeof(field->name));
-	return 0;
+	field.bit_offset = (uint32_t)bit_offset;
+	field.count = (uint32_t)count;
+	object_name(field.name, b->name);
+	if (!image_field_fits(&field, size))
+		field.kind = IMAGE_UINT;
+	const struct image_field *last =
+	        layout->field_count ? &layout->fields[layout->field_count - 1] : NULL;
+	bool overlaps = last && bit_offset < last->bit_offset + (uint64_t)last->bits * last->count;
+	if (overlaps || !image_field_fits(&field, size))
+		return 0;
+	int rc = array_grow((void **)&layout->fields, layout->field_count, sizeof(field));
+	if (!rc)
+		layout->fields[layout->field_count++] = field;
+	return rc;
 }
 
 // What the names on the way to a type say of it.
