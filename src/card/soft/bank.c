@@ -4,6 +4,7 @@
 // newer ones have retired; their generation (programs, maps) stays as long as it is the last that
 // retired on one of its ports.
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -173,7 +174,7 @@ static void slot_retire(struct soft_card *card, struct slot *slot, uint64_t now_
 static int ports_wait(struct soft_card *card, uint64_t ports, struct error *err)
 {
 	uint64_t deadline_ns = clock_ns() + SWAP_TIMEOUT_NS;
-	uint32_t pause_ns = 2000;
+	uint32_t yields = 0, pause_ns = 20000;
 	for (uint32_t i = 0; i < card->port_count; i++) {
 		struct soft_port *port = &card->ports[i];
 		while (ports >> port->number & 1 && !port_has_taken(port)) {
@@ -183,6 +184,10 @@ static int ports_wait(struct soft_card *card, uint64_t ports, struct error *err)
 				        "its function may be very slow: try again, or give it a "
 				        "smaller instruction budget",
 				        port->number, (unsigned)(SWAP_TIMEOUT_NS / NS_PER_S));
+			if (yields++ < 64) { // a burst takes microseconds
+				sched_yield();
+				continue;
+			}
 			struct timespec pause = {.tv_nsec = pause_ns};
 			nanosleep(&pause, NULL);
 			if (pause_ns < 1000000)

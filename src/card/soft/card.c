@@ -256,7 +256,7 @@ static int port_make(struct soft_card *card, uint32_t i, const char *spec, struc
 	int rc = port_open(spec, &port_options, &port->port, err);
 	if (rc) {
 		if (err)
-			error_prefix(err, "port %u (%s)", i, spec);
+			error_prefix(err, "port %u", i);
 		return rc;
 	}
 	port_describe(port->port, port->description, sizeof(port->description));
