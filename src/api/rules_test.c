@@ -128,9 +128,9 @@ static void takes_an_empty_file_and_the_ports_of_the_card(void **state)
 
 static void says_line_text_and_what_was_expected(void **state)
 {
-	expect_error(
-	        "\n\nroutes 10.0.0.0/33 = port=1", "line 3: `routes 10.0.0.0/33 = port=1`: key of "
-	                                           "routes: '33' is not a prefix length");
+	expect_error("\n\nroutes 10.0.0.0/33 = port=1",
+	        "line 3: `routes 10.0.0.0/33 = port=1`: key of "
+	        "routes: '33' is not a prefix length");
 	expect_error("routes 10.0.0.0/8 = port=99999", "value of routes: field port: '99999'");
 	expect_error("rout 10.0.0.0/8 = port=1", "there is no map 'rout': did you mean routes?");
 	expect_error("zzzzzzzzzz 1 = 1",

@@ -8,6 +8,6 @@
 struct error;
 struct image;
 
-// Passes the image of a function that any card may run. Errors: EINVAL malformed, ENOTSUP not offered;
-// the text has file and line where the object gives lines, else function and instruction.
+// Passes the image of a function that any card may run. Errors: EINVAL malformed, ENOTSUP not
+// offered; the text has file and line where the object gives lines, else function and instruction.
 int check_image(const struct image *image, struct error *err);

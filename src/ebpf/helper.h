@@ -8,16 +8,16 @@
 
 enum helper_arg {
 	ARG_NONE,
-	ARG_ANY,      // a scalar, or a value that the helper looks at itself
+	ARG_ANY, // a scalar, or a value that the helper looks at itself
 	ARG_CTX,
-	ARG_MAP,      // a map handle
-	ARG_KEY,      // key_size readable bytes of the map in an earlier argument
-	ARG_VALUE,    // value_size readable bytes
-	ARG_MEM_IN,   // readable; its size is the next argument
-	ARG_MEM_OUT,  // writable; its size is the next argument
+	ARG_MAP,     // a map handle
+	ARG_KEY,     // key_size readable bytes of the map in an earlier argument
+	ARG_VALUE,   // value_size readable bytes
+	ARG_MEM_IN,  // readable; its size is the next argument
+	ARG_MEM_OUT, // writable; its size is the next argument
 	ARG_SIZE,
-	ARG_FUNC,     // address of a subprogram of this program
-	ARG_OBJECT,   // pointer to something fixed in size that the helper checks: spin lock, dynptr, …
+	ARG_FUNC,   // address of a subprogram of this program
+	ARG_OBJECT, // something fixed in size that the helper checks: spin lock, dynptr, …
 };
 
 struct helper {

@@ -6,8 +6,8 @@
 // Instructions are linked within a program (its bpf-to-bpf callees stand behind it):
 //   LDDW src=1 (BPF_PSEUDO_MAP_FD)     imm = index into maps
 //   LDDW src=2 (BPF_PSEUDO_MAP_VALUE)  imm = index into maps, next imm = offset in the value
-//   LDDW src=4 (BPF_PSEUDO_FUNC)       imm = callee - index of this instruction - 1, in slots (as the kernel)
-//   CALL src=1 (BPF_PSEUDO_CALL)       imm = callee - index of this instruction - 1: both by image_callee()
+//   LDDW src=4 (BPF_PSEUDO_FUNC)       imm = callee, counted from the next slot: image_callee()
+//   CALL src=1 (BPF_PSEUDO_CALL)       the same
 //   CALL src=2 (BPF_PSEUDO_KFUNC_CALL) imm = index into kfuncs
 #pragma once
 
@@ -29,8 +29,8 @@ struct error;
 
 // How a field of a key or value is shown and read.
 enum image_kind {
-	IMAGE_UINT,  // host order; `bits` wide, at most 64
-	IMAGE_INT,   // two's complement
+	IMAGE_UINT, // host order; `bits` wide, at most 64
+	IMAGE_INT,  // two's complement
 	IMAGE_BOOL,
 	IMAGE_CHAR,  // text, NUL padded, `count` bytes
 	IMAGE_BE,    // unsigned, network order, shown as a number (__be16 and others)
@@ -120,12 +120,14 @@ const struct image_line *image_line_of(const struct image_program *program, uint
 // The function that instruction `insn` stands in.
 const struct image_function *image_function_of(const struct image_program *program, uint32_t insn);
 // "file.c:12" or, without lines, "wire+5" into `text`. Returns `text`.
-const char *image_place(const struct image_program *program, uint32_t insn, char *text, size_t size);
+const char *image_place(
+        const struct image_program *program, uint32_t insn, char *text, size_t size);
 const struct image_map *image_map_find(const struct image *image, const char *name); // or NULL
 // Whether a field is well formed (widths that its kind allows) and lies within `size` bytes.
 bool image_field_fits(const struct image_field *field, uint32_t size);
 
-// Where the CALL or LDDW at `index` that names a subprogram leads; may be out of range before the check.
+// Where the CALL or LDDW at `index` that names a subprogram leads, as in the kernel: `index` + 1 +
+// imm, not two slots on for LDDW. May be out of range before the check.
 static inline int64_t image_callee(const struct bpf_insn *insn, uint32_t index)
 {
 	return (int64_t)index + 1 + insn->imm;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The map type table: which types cards offer, what the kernel calls them, and what their definitions
-// must say. Shared by the object reader, the check, the map layer and the documentation.
+// The map type table: which types cards offer, what the kernel calls them, and what their
+// definitions must say. Shared by the object reader, the check, the map layer and the
+// documentation.
 #pragma once
 
 #include <stdbool.h>
@@ -13,10 +14,10 @@ struct map_type {
 	const char *name;
 	bool is_offered;
 	bool is_per_cpu;
-	bool no_delete;        // array-like: every index always has a value
-	uint32_t key_size;     // required key size; 0 = any
-	uint32_t value_size;   // required value size; 0 = any
-	uint32_t flags;        // BPF_F_… that its definition may carry
+	bool no_delete;      // array-like: every index always has a value
+	uint32_t key_size;   // required key size; 0 = any
+	uint32_t value_size; // required value size; 0 = any
+	uint32_t flags;      // BPF_F_… that its definition may carry
 };
 
 // The row of a type, offered or not; NULL beyond the kernel's list.

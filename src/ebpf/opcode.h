@@ -34,15 +34,15 @@ enum opcode_group {
 
 enum opcode_kind {
 	KIND_INVALID,
-	KIND_ALU,      // dst = dst OP operand (MOV: dst = operand)
+	KIND_ALU, // dst = dst OP operand (MOV: dst = operand)
 	KIND_NEG,
-	KIND_SWAP,     // byte swaps, width in imm
-	KIND_LDDW,     // two slots
-	KIND_LOAD,     // dst = *(size *)(src + off)
-	KIND_LOAD_SX,  // sign-extending
-	KIND_STORE,    // *(size *)(dst + off) = operand
-	KIND_ATOMIC,   // operation in imm
-	KIND_JUMP,     // conditional
+	KIND_SWAP,        // byte swaps, width in imm
+	KIND_LDDW,        // two slots
+	KIND_LOAD,        // dst = *(size *)(src + off)
+	KIND_LOAD_SX,     // sign-extending
+	KIND_STORE,       // *(size *)(dst + off) = operand
+	KIND_ATOMIC,      // operation in imm
+	KIND_JUMP,        // conditional
 	KIND_JUMP_ALWAYS, // JA by off; JMP32 JA by imm
 	KIND_CALL,
 	KIND_EXIT,
@@ -50,9 +50,9 @@ enum opcode_kind {
 };
 
 struct opcode {
-	const char *name;        // as the disassembler prints the operation: "+=", "==", "exit", …
+	const char *name; // as the disassembler prints the operation: "+=", "==", "exit", …
 	enum opcode_kind kind;
-	enum opcode_group group; // SDIV/SMOD/MOVSX/… share the row of their opcode: see opcode_check()
+	enum opcode_group group; // SDIV, SMOD, MOVSX share their opcode's row: opcode_check()
 	bool is_64;              // operates on 64 bits
 	bool has_src;            // the operand is register src; otherwise imm
 	uint8_t size;            // bytes accessed, for loads, stores and atomics
@@ -70,7 +70,7 @@ static inline bool insn_is_lddw(const struct bpf_insn *insn)
 	return insn->code == (BPF_LD | BPF_DW | BPF_IMM);
 }
 
-// What is wrong with one instruction's fields by themselves (unknown opcode, register over r10, write
-// to r10, reserved field not zero, unknown atomic operation, …), or NULL. For LDDW, insn[1] is read
-// if `left` (instructions from this one to the end) is over one.
+// What is wrong with one instruction's fields by themselves (unknown opcode, register over r10,
+// write to r10, reserved field not zero, unknown atomic operation, …), or NULL. For LDDW, insn[1]
+// is read if `left` (instructions from this one to the end) is over one.
 const char *opcode_check(const struct bpf_insn *insn, uint32_t left);
