@@ -72,10 +72,17 @@ void cli_hint(const char *format, ...)
 int cli_failure(struct cli *cli)
 {
 	const struct failure *failure = &cli->failure;
-	char place[512] = "";
+	const char *rules = args_value(&cli->args, "rules"), *file = failure->file;
+	char place[512] = "", line[32];
+	// The agent knows the rules' text, not the name of their file.
+	if (strcmp(file, "rules") == 0 && rules)
+		file = rules;
+	snprintf(line, sizeof(line), "line %d:", failure->line);
 	// The text of a compiler has its place already.
-	if (*failure->file && !strstr(failure->text, failure->file))
-		snprintf(place, sizeof(place), failure->line ? "%s:%d: " : "%s: ", failure->file,
+	if (*file && strstr(failure->text, line))
+		snprintf(place, sizeof(place), "%s: ", file);
+	else if (*file && !strstr(failure->text, file))
+		snprintf(place, sizeof(place), failure->line ? "%s:%d: " : "%s: ", file,
 		        failure->line);
 	cli_fail(cli, failure->exit, "%s%s", place, failure->text);
 	if (*failure->hint)

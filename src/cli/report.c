@@ -8,6 +8,8 @@
 #include "cli/cli.h"
 #include "cli/table.h"
 
+#define ALIKE_LEAST 4u // entries that are shown as one
+
 const char *report_list(const json_t *value, char *text, size_t size)
 {
 	const json_t *item;
@@ -49,6 +51,27 @@ void report_sort(json_t *entries)
 		json_array_append_new(entries, list[i]);
 }
 
+// How many entries from `first` on have its value, and keys that count up by one: the unused rest
+// of an array is one line.
+static size_t count_alike(const json_t *entries, size_t first)
+{
+	const json_t *item = json_array_get(entries, first);
+	const char *key = member_text(item, "key");
+	unsigned long number = strtoul(key, NULL, 10);
+	size_t count = 1;
+	if (!*key || strspn(key, "0123456789") != strlen(key))
+		return 1;
+	for (; first + count < json_array_size(entries); count++) {
+		const json_t *next = json_array_get(entries, first + count);
+		char want[32];
+		snprintf(want, sizeof(want), "%lu", number + count);
+		if (strcmp(member_text(next, "key"), want) != 0 ||
+		        strcmp(member_text(next, "value"), member_text(item, "value")) != 0)
+			break;
+	}
+	return count;
+}
+
 void report_entries(const json_t *entries, FILE *out)
 {
 	const json_t *item;
@@ -59,12 +82,19 @@ void report_entries(const json_t *entries, FILE *out)
 		width = size > width ? size : width;
 	}
 	width = width > 60 ? 60 : width;
-	json_array_foreach(entries, i, item)
-	{
-		const char *key = member_text(item, "key");
+	for (i = 0; i < json_array_size(entries); i++) {
+		size_t alike = count_alike(entries, i);
+		char key[256];
+		item = json_array_get(entries, i);
+		if (alike >= ALIKE_LEAST)
+			snprintf(key, sizeof(key), "%s to %s", member_text(item, "key"),
+			        member_text(json_array_get(entries, i + alike - 1), "key"));
+		else
+			snprintf(key, sizeof(key), "%s", member_text(item, "key"));
 		size_t size = text_width(key);
 		fprintf(out, "  %s%*s -> %s\n", key, size < width ? (int)(width - size) : 0, "",
 		        member_text(item, "value"));
+		i += alike >= ALIKE_LEAST ? alike - 1 : 0;
 	}
 }
 

@@ -247,7 +247,7 @@ static void print_runs(const json_t *list)
 		if (json_is_string(slice))
 			table_add(table, json_string_value(slice));
 		else
-			table_printf(table, "%g s", json_number_value(slice));
+			table_printf(table, "%.4g s", json_number_value(slice));
 		table_add(table, report_list(json_object_get(item, "ports"), ports, sizeof(ports)));
 		table_printf(table, "%lld",
 		        (long long)json_integer_value(json_object_get(item, "priority")));
