@@ -433,6 +433,15 @@ static int settle_relocation(struct object *o, struct place *p)
 	return settle_data(o, p);
 }
 
+// Is this an instruction whose meaning only a relocation tells?
+static bool refers_to_object(const struct bpf_insn *insn)
+{
+	if (insn->code == (BPF_JMP | BPF_CALL))
+		return insn->src_reg == BPF_PSEUDO_KFUNC_CALL;
+	return insn_is_lddw(insn) &&
+	       (insn->src_reg == BPF_PSEUDO_MAP_FD || insn->src_reg == BPF_PSEUDO_MAP_VALUE);
+}
+
 static int link_settle_insn(struct link *l, struct place *p)
 {
 	struct object_function *callee;
@@ -450,6 +459,11 @@ static int link_settle_insn(struct link *l, struct place *p)
 		return 0;
 	}
 	p->relocation = relocation_at(l->o, p->function->section, p->function->insn + p->at);
+	if (!p->relocation && refers_to_object(p->insn))
+		return error_set(l->o->err, EINVAL,
+		        "function '%.64s', instruction %u: reference to a map or kfunc without a "
+		        "relocation: name it in C instead",
+		        p->function->name, p->at);
 	if (!p->relocation)
 		return 0;
 	p->symbol = &l->o->elf.symbols[p->relocation->symbol];
@@ -466,6 +480,11 @@ static int link_settle(struct link *l, const struct object_function *function)
 	for (uint32_t at = 0; at < function->insn_count && !rc; at++) {
 		struct place place = {
 		        function, at, insns + at, function->insn_count - at, NULL, NULL};
+		if (insn_is_lddw(insns + at) && place.left == 1)
+			return error_set(l->o->err, EINVAL,
+			        "function '%.64s' ends in the middle of an instruction: file "
+			        "corrupt?",
+			        function->name);
 		rc = link_settle_insn(l, &place);
 		at += insn_is_lddw(insns + at);
 	}

@@ -138,15 +138,19 @@ int object_read_slots(struct object *o)
 	return numbered_programs(o);
 }
 
+// Does an LDDW refer to a map?
+static bool is_map_reference(const struct bpf_insn *insn)
+{
+	return insn->src_reg == BPF_PSEUDO_MAP_FD || insn->src_reg == BPF_PSEUDO_MAP_VALUE;
+}
+
 static void mark_program(struct object *o, const struct image_program *program)
 {
 	for (uint32_t i = 0; i < program->insn_count; i++) {
 		const struct bpf_insn *insn = &program->insns[i];
 		if (!insn_is_lddw(insn))
 			continue;
-		bool is_map =
-		        insn->src_reg == BPF_PSEUDO_MAP_FD || insn->src_reg == BPF_PSEUDO_MAP_VALUE;
-		if (is_map && (uint32_t)insn->imm < o->image->map_count)
+		if (is_map_reference(insn)) // linking made the index, so it is one
 			o->maps[insn->imm].is_used = true;
 		i++;
 	}
@@ -180,7 +184,7 @@ static void renumber_program(struct image_program *program, const uint32_t *to)
 		struct bpf_insn *insn = &program->insns[i];
 		if (!insn_is_lddw(insn))
 			continue;
-		if (insn->src_reg == BPF_PSEUDO_MAP_FD || insn->src_reg == BPF_PSEUDO_MAP_VALUE)
+		if (is_map_reference(insn))
 			insn->imm = (int32_t)to[insn->imm];
 		i++;
 	}
