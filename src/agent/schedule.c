@@ -237,11 +237,11 @@ static enum turn turn(struct queue *queue, struct error *err)
 				return start(queue, run, at, err);
 		}
 	for (struct run *run = queue->runs; run; run = run->next)
-		if (run->state == RUN_RUNNING && end_of(run) <= soon)
-			return end_alone(queue, run, err);
-	for (struct run *run = queue->runs; run; run = run->next)
 		if (run->state == RUN_QUEUED && is_head(queue, run))
 			return prepare(queue, run, err);
+	for (struct run *run = queue->runs; run; run = run->next)
+		if (run->state == RUN_RUNNING && end_of(run) <= soon)
+			return end_alone(queue, run, err);
 	return TURN_NOTHING;
 }
 
