@@ -3,11 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "ebpf/helper.h"
 #include "engine/assembler.h"
 #include "engine/bare.h"
 #include "engine/test_kit.h"
@@ -62,6 +64,16 @@ static void assemble_or_fail(const char *text, struct bpf_insn *insns, uint32_t 
 	*count = (uint32_t)n;
 }
 
+// Every kfunc that is offered: number N of a program is the table's N.
+static void add_kfuncs(struct image *image)
+{
+	image->kfuncs = calloc(kfunc_count, sizeof(image->kfuncs[0]));
+	assert_non_null(image->kfuncs);
+	image->kfunc_count = kfunc_count;
+	for (uint32_t i = 0; i < kfunc_count; i++)
+		snprintf(image->kfuncs[i], sizeof(image->kfuncs[i]), "%s", kfunc_table[i].name);
+}
+
 void kit_load(struct kit *kit, const char *text, const char *second)
 {
 	static struct bpf_insn insns[ASSEMBLER_MAX];
@@ -71,6 +83,7 @@ void kit_load(struct kit *kit, const char *text, const char *second)
 	generation_free(&kit->generation);
 	assemble_or_fail(text, insns, &count);
 	assert_int_equal(bare_image(insns, count, kit->maps, kit->map_count, &image, &err), 0);
+	add_kfuncs(image);
 	if (second) {
 		assemble_or_fail(second, insns, &count);
 		assert_int_equal(bare_add_program(image, insns, count, &err), 0);
