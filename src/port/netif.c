@@ -116,8 +116,7 @@ static int tap_attach(int fd, const char *name, struct error *err)
 	return 0;
 }
 
-static int tap_configure(
-        int fd, const char *name, const struct option_mac *mac, int mtu, struct error *err)
+static int tap_configure(const char *name, const struct option_mac *mac, int mtu, struct error *err)
 {
 	autoclose int socket = netif_socket();
 	struct ifreq ifr = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
@@ -142,12 +141,15 @@ int netif_tap(const char *name, const struct option_mac *mac, int mtu, int *out,
 	autoclose int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return error_set(err, errno, "/dev/net/tun: %s%s", strerror(errno),
-		        errno == ENOENT || errno == ENODEV ? " (load the kernel module tun)" : "");
+		        errno == ENOENT || errno == ENODEV ? " (load the kernel module tun)"
+		        : errno == EACCES || errno == EPERM
+		                ? " (run as root, or use gen or pcap ports)"
+		                : "");
 	int status = netif_check_name(name, err);
 	if (!status)
 		status = tap_attach(fd, name, err);
 	if (!status)
-		status = tap_configure(fd, name, mac, mtu, err);
+		status = tap_configure(name, mac, mtu, err);
 	if (!status)
 		*out = TAKE_FD(fd);
 	return status;

@@ -571,7 +571,6 @@ static void refuses_an_interface_that_is_taken(void **state)
 	        &(struct port_options){.memory = memory, .number = 4}, &second, &err);
 	assert_int_equal(status, -EBUSY);
 	port_close(&port);
-	run("ip link set near0 xdp obj /dev/null 2>/dev/null || true");
 	port = must_open("af_xdp:near0,host=none"); // the first one left nothing behind
 	close_port(&port);
 	port = must_open("af_xdp:lo,mode=generic,host=none");
