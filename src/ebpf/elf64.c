@@ -205,12 +205,14 @@ static int symbols_read(struct elf *elf, struct error *err)
 	}
 	if (!table && is_taken)
 		return error_set(err, EINVAL,
-			"a section of the source is named '.symtab', which is the name of ELF's own "
-			"symbol table: give it another one in SEC()");
+		        "a section of the source is named '.symtab', which is the name of ELF's "
+		        "own "
+		        "symbol table: give it another one in SEC()");
 	if (!table)
 		return error_set(err, EINVAL,
-			"the object has no symbol table: it was stripped; give it as clang wrote it "
-			"(llvm-strip -g keeps what is needed)");
+		        "the object has no symbol table: it was stripped; give it as clang wrote "
+		        "it "
+		        "(llvm-strip -g keeps what is needed)");
 	if (table->link >= elf->section_count || table->size % sizeof(Elf64_Sym) || !table->size)
 		return error_set(err, EINVAL, "the ELF symbol table is malformed: file corrupt?");
 	elf->symbol_count = (uint32_t)(table->size / sizeof(Elf64_Sym));

@@ -10,10 +10,10 @@
 struct btf;
 struct image_layout;
 
-// Appends the fields of `type`, called `name` ("" for a bare key or value), which stands `offset` bytes
-// from the start, to a layout. Fields beyond `size` bytes from the start, and beyond IMAGE_FIELDS_MAX,
-// are left out. *budget is what visiting types may still cost, shared by all layouts of an object: it
-// bounds the work on types that hold each other. Returns 0 or -ENOMEM.
+// Appends the fields of `type`, called `name` ("" for a bare key or value), which stands `offset`
+// bytes from the start, to a layout. Fields beyond `size` bytes from the start, and beyond
+// IMAGE_FIELDS_MAX, are left out. *budget is what visiting types may still cost, shared by all
+// layouts of an object: it bounds the work on types that hold each other. Returns 0 or -ENOMEM.
 #define LAYOUT_BUDGET (1u << 18)
 int layout_append(const struct btf *btf, uint32_t type, const char *name, uint32_t offset,
         uint32_t size, uint32_t *budget, struct image_layout *layout);

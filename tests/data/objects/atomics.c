@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Atomic operations on a global, with and without fetch.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 __u64 total;

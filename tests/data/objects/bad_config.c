@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Refused: a variable of the kernel's configuration that is not weak.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 extern int CONFIG_HZ __kconfig;

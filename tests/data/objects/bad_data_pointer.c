@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Refused: an address in global data, which nobody would fill.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 static int one = 1, two = 2;

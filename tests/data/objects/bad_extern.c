@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Refused: a function that nobody defines.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 int elsewhere(int a);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Refused: an attribute that nobody knows.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CO-RE: the field is beyond a load's reach in the kernel of core_kernel.c.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct far {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CO-RE: fields, their existence, sizes, bit fields; types; enum values.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 #include <bpf/bpf_core_read.h>
@@ -26,8 +27,9 @@ enum xdp_action___mine {
 	XDP_NO_SUCH = 78,
 };
 
-volatile __u32 ifindex_offset, tos_offset, has_ifindex, has_nothing, name_size, has_type, has_no_type,
-	type_size, pass_value, has_pass, has_no_value, ihl_left, ihl_right, version_signed;
+volatile __u32 ifindex_offset, tos_offset, has_ifindex, has_nothing, name_size, has_type,
+        has_no_type, type_size, pass_value, has_pass, has_no_value, ihl_left, ihl_right,
+        version_signed;
 
 SEC("xdp") int relocated(struct xdp_md *ctx)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Not a program to run: its BTF plays the kernel against which core_fields and core_loads are resolved.
+// Not a program to run: its BTF plays the kernel against which core_fields and core_loads are
+// resolved.
 #include <linux/types.h>
 
 #include <bpf/bpf_helpers.h>

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// CO-RE: loads and stores of relocated fields; one has another width in the kernel of core_kernel.c.
+// CO-RE: loads and stores of relocated fields; one has another width in the kernel of
+// core_kernel.c.
 #include <linux/bpf.h>
-#include <bpf/bpf_core_read.h>
+
 #include <bpf/bpf_helpers.h>
+
+#include <bpf/bpf_core_read.h>
 
 struct sizes___mine {
 	int behind;

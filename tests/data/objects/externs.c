@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Externs: the kernel's version, a weak switch of its configuration, weak symbols that are not there.
+// Externs: the kernel's version, a weak switch of its configuration, weak symbols that are not
+// there.
 #include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
 #include <stdbool.h>
+
+#include <bpf/bpf_helpers.h>
 
 extern int LINUX_KERNEL_VERSION __kconfig;
 extern bool CONFIG_NOT_THERE __kconfig __weak;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The address of a function, global and static, given to a helper.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct counter {

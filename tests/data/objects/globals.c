@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Global data of every section, of static and global variables.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct limits {
@@ -25,7 +26,8 @@ SEC("xdp") int sums(struct xdp_md *ctx)
 	in_bss += in_data + in_rodata;
 	static_bss += static_data;
 	custom_bss += custom + custom_rodata;
-	return static_rodata.rate + static_rodata.mac[2] + in_bss + custom_bss == 47 ? XDP_PASS : XDP_DROP;
+	return static_rodata.rate + static_rodata.mac[2] + in_bss + custom_bss == 47 ? XDP_PASS
+	                                                                             : XDP_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys and values of every odd shape.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct self {

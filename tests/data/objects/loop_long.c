@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A loop that clang does not unroll, and a byte-wise checksum over the packet.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 SEC("xdp") int checksum(struct xdp_md *ctx)

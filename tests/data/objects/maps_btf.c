@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A map of most types, by BTF.
 #include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-
 #include <linux/in6.h>
+
+#include <bpf/bpf_helpers.h>
 
 struct key {
 	struct in6_addr source;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Maps of maps: an array with initial values, a hash without.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct inner {
@@ -16,19 +17,20 @@ struct {
 	__type(key, __u32);
 	__array(values, struct inner);
 } outer SEC(".maps") = {
-	.values = {[1] = &inner_a, [3] = &inner_b},
+        .values = {[1] = &inner_a, [3] = &inner_b},
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
 	__uint(max_entries, 4);
 	__type(key, __u32);
-	__array(values, struct {
-		__uint(type, BPF_MAP_TYPE_HASH);
-		__uint(max_entries, 16);
-		__type(key, __u64);
-		__type(value, __u32);
-	});
+	__array(
+	        values, struct {
+		        __uint(type, BPF_MAP_TYPE_HASH);
+		        __uint(max_entries, 16);
+		        __type(key, __u64);
+		        __type(value, __u32);
+	        });
 } tenants SEC(".maps");
 
 SEC("xdp") int nested(struct xdp_md *ctx)

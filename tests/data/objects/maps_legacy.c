@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Legacy maps, five words; static and global.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct legacy_map {
@@ -8,18 +9,18 @@ struct legacy_map {
 };
 
 struct legacy_map SEC("maps") blocked = {
-	.type = BPF_MAP_TYPE_PERCPU_HASH,
-	.key_size = 4,
-	.value_size = 8,
-	.max_entries = 1000,
-	.map_flags = BPF_F_NO_PREALLOC,
+        .type = BPF_MAP_TYPE_PERCPU_HASH,
+        .key_size = 4,
+        .value_size = 8,
+        .max_entries = 1000,
+        .map_flags = BPF_F_NO_PREALLOC,
 };
 
 struct legacy_map SEC("maps") verdicts = {
-	.type = BPF_MAP_TYPE_ARRAY,
-	.key_size = 4,
-	.value_size = 4,
-	.max_entries = 5,
+        .type = BPF_MAP_TYPE_ARRAY,
+        .key_size = 4,
+        .value_size = 4,
+        .max_entries = 5,
 };
 
 SEC("xdp_prog1") int looks_up(struct xdp_md *ctx)

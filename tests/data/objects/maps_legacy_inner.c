@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Legacy maps, seven words, as the kernel's samples had them: with an inner map by its place.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct legacy_map {

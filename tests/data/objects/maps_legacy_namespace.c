@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // gobpf's definitions: a section a map, 280 bytes.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct bpf_map_def_long {
@@ -15,5 +16,5 @@ SEC("xdp") int both(struct xdp_md *ctx)
 {
 	__u32 key = 1;
 	return bpf_map_lookup_elem(&first, &key) && bpf_map_lookup_elem(&second, &key) ? XDP_DROP
-										      : XDP_PASS;
+	                                                                               : XDP_PASS;
 }

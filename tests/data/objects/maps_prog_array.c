@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A prog array with initial values: tail calls among the programs of the file.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 int third(struct xdp_md *ctx);
@@ -12,7 +13,7 @@ struct {
 	__uint(key_size, sizeof(__u32));
 	__array(values, int(struct xdp_md *));
 } jumps SEC(".maps") = {
-	.values = {[0] = (void *)&first, [5] = (void *)&third},
+        .values = {[0] = (void *)&first, [5] = (void *)&third},
 };
 
 SEC("xdp") int enter(struct xdp_md *ctx)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An author may name sections as ELF's own.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 SEC(".rel.xdp") int relocations(struct xdp_md *ctx)

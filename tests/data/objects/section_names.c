@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One program in each kind of section that XDP programs are found in; `entry` is the one to enter.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 SEC("xdp_devmap/egress") int egress(struct xdp_md *ctx)

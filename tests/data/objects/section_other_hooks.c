@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An XDP program beside programs for other hooks, which use what no card has.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 struct {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sections of the author's own names, as iproute2 and old samples have them.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 SEC("2/7") int seventh(struct xdp_md *ctx)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // String constants: .rodata.str1.1, merged constants, and the formats of bpf_printk.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 SEC("xdp") int says(struct xdp_md *ctx)

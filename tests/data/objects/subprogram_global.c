@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Global functions in .text, shared by two programs; one program does not call the second function.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 __noinline int add(int a, int b)

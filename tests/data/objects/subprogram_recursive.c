@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A function that calls itself: the kernel refuses it, a card stops it by call depth.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 __noinline int down(int a)

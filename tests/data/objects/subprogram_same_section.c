@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Static functions that stand in the program's own section, before and behind it.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 static __noinline SEC("xdp") int before(int a)

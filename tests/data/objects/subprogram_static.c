@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Static functions in .text, called through two levels and twice.
 #include <linux/bpf.h>
+
 #include <bpf/bpf_helpers.h>
 
 static __noinline int leaf(int a)
