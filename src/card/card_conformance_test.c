@@ -75,7 +75,7 @@ static void bench_close(struct bench *bench)
 	card_free(&bench->card);
 	if (!bench->served)
 		return;
-	bench->stop = 1;
+	__atomic_store_n(&bench->stop, 1, __ATOMIC_RELAXED);
 	pthread_join(bench->server, NULL);
 	card_free(&bench->served);
 	close(bench->listen_fd);

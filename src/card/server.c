@@ -146,7 +146,7 @@ int card_serve(struct card *card, int listen_fd, const volatile int *stop, struc
 		return error_set(err, ENOMEM, "no memory to serve the card");
 	*server = (struct server){.card = card, .listen_fd = listen_fd, .client_fd = -1};
 	int rc = 0;
-	while (!*stop) {
+	while (!__atomic_load_n(stop, __ATOMIC_RELAXED)) { // set by a signal, or by a thread
 		struct pollfd pollers[2] = {{.fd = listen_fd, .events = POLLIN},
 		        {.fd = server->client_fd, .events = POLLIN}};
 		int ready = poll(pollers, 2, STOP_POLL_MS);
