@@ -177,6 +177,7 @@ static void run_packet(struct engine *engine, struct generation *generation, str
 {
 	struct context *context = (struct context *)(engine->base + engine->context);
 	engine->packet = packet;
+	engine->exposed = packet->meta;
 	helper_refresh_packet(engine);
 	context->md.ingress_ifindex = packet->port + 1u;
 	context->md.rx_queue_index = 0;

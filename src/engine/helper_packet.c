@@ -13,6 +13,16 @@
 #define OFFSET_MAX     0xffffu
 #define MTU            1500u
 
+// Headroom that comes into view reads as zeros, whatever packet used the frame before.
+static void expose(struct engine *engine, uint32_t first, uint32_t zero_from)
+{
+	if (zero_from < engine->exposed)
+		memset(engine->base + engine->packet->frame + zero_from, 0,
+		        engine->exposed - zero_from);
+	if (first < engine->exposed)
+		engine->exposed = first;
+}
+
 uint64_t helper_adjust_head(struct engine *engine, const uint64_t args[5])
 {
 	if (!helper_context(engine, args[0]))
@@ -26,6 +36,7 @@ uint64_t helper_adjust_head(struct engine *engine, const uint64_t args[5])
 	memmove(frame + packet->meta + offset, frame + packet->meta, (size_t)size);
 	packet->meta = (uint16_t)(packet->meta + offset);
 	packet->data = (uint16_t)data;
+	expose(engine, packet->meta, packet->data);
 	helper_refresh_packet(engine);
 	return 0;
 }
@@ -41,6 +52,7 @@ uint64_t helper_adjust_meta(struct engine *engine, const uint64_t args[5])
 	if ((packet->data - meta) % 4 || packet->data - meta > META_MAX)
 		return (uint64_t)-EACCES;
 	packet->meta = (uint16_t)meta;
+	expose(engine, packet->meta, packet->meta);
 	helper_refresh_packet(engine);
 	return 0;
 }
@@ -104,27 +116,18 @@ uint64_t helper_store_bytes(struct engine *engine, const uint64_t args[5])
 	return 0;
 }
 
-// Sum of 16-bit words in host order, carries not yet folded in (RFC 1071).
-static uint64_t sum_words(const uint8_t *data, uint64_t size)
+// One's complement sum of 32-bit words in host order (RFC 1071), as the kernel's csum_partial(): of
+// the two zeros it gives 0 only where all is 0.
+static uint32_t sum_words(const uint8_t *data, uint64_t size, uint32_t seed)
 {
-	uint64_t sum = 0;
-	uint16_t word;
-	for (; size >= 2; size -= 2, data += 2) {
-		memcpy(&word, data, sizeof(word));
+	uint64_t sum = seed;
+	for (; size; size -= size < 4 ? size : 4, data += 4) {
+		uint32_t word = 0;
+		memcpy(&word, data, size < 4 ? size : 4);
 		sum += word;
 	}
-	if (size) {
-		const uint8_t last[2] = {data[0], 0};
-		memcpy(&word, last, sizeof(word));
-		sum += word;
-	}
-	return sum;
-}
-
-static uint32_t fold(uint64_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
+	while (sum >> 32)
+		sum = (uint32_t)sum + (sum >> 32);
 	return (uint32_t)sum;
 }
 
@@ -136,10 +139,17 @@ uint64_t helper_csum_diff(struct engine *engine, const uint64_t args[5])
 	const uint8_t *to = from ? helper_in(engine, args[2], args[3]) : NULL;
 	if (!to || !helper_charge(engine, (args[1] + args[3]) / 8))
 		return 0;
-	uint64_t sum = (uint32_t)args[4] + sum_words(to, args[3]);
-	if (args[1]) // to take away is to add the complement
-		sum += 0xffffu - fold(sum_words(from, args[1]));
-	return fold(sum);
+	uint32_t sum = (uint32_t)args[4];
+	if (args[1] && args[3]) { // to take away is to add the complement
+		uint32_t gone = ~sum_words(from, args[1], 0);
+		sum = sum_words(to, args[3], sum) + gone;
+		sum += sum < gone;
+	} else if (args[3]) {
+		sum = sum_words(to, args[3], sum);
+	} else if (args[1]) {
+		sum = ~sum_words(from, args[1], ~sum);
+	}
+	return (uint32_t)(sum + (sum >> 16 | sum << 16)) >> 16;
 }
 
 // R2 ifindex (0: the one it came by), R3 in: length of the packet behind its Ethernet header (0:

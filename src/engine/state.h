@@ -90,7 +90,8 @@ struct engine {
 	const struct program *program;
 	struct packet *packet; // NULL in engine_call()
 	uint64_t stack_top;
-	uint32_t depth; // frames in use, less one
+	uint32_t exposed; // the frame's first byte that the program has seen
+	uint32_t depth;   // frames in use, less one
 	uint32_t tail_calls;
 	struct frame frames[FRAMES_MAX];
 
