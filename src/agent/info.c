@@ -91,14 +91,16 @@ static json_t *port_json(struct agent *agent, const struct card_port *port,
 	json_object_set_new(json, "active", bank_json(agent, list, count, port->active));
 	json_object_set_new(
 	        json, "idle", port->idle ? bank_json(agent, list, count, port->idle) : json_null());
-	json_t *numbers = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "received",
+	json_t *numbers = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "received",
 	        (json_int_t)stats->rx_packets, "received_bytes", (json_int_t)stats->rx_bytes,
 	        "sent", (json_int_t)stats->tx_packets, "sent_bytes", (json_int_t)stats->tx_bytes,
 	        "dropped",
 	        (json_int_t)(stats->rx_dropped + stats->tx_dropped + port->total.tx_dropped),
 	        "passed", (json_int_t)stats->host_packets, "oversize",
 	        (json_int_t)stats->rx_oversize, "processed", (json_int_t)port->total.packets,
-	        "instructions", (json_int_t)port->total.instructions);
+	        "instructions", (json_int_t)port->total.instructions, "sequence_lost",
+	        (json_int_t)stats->seq_lost, "sequence_reordered",
+	        (json_int_t)stats->seq_reordered);
 	json_object_update(json, numbers);
 	json_decref(numbers);
 	json_object_set_new(json, "verdicts", verdicts_json(&port->total));
@@ -141,25 +143,33 @@ void handle_card(struct agent *agent, struct request *request)
 		agent_card_error(agent, request, &err);
 }
 
+struct receipt_list {
+	struct card *card;
+	json_t *list;
+};
+
 static int append_receipt(void *context, const char *body)
 {
+	struct receipt_list *to = context;
 	json_t *json = json_loads(body, 0, NULL);
-	if (json)
-		json_array_append_new(context, json);
+	if (json) {
+		receipt_refresh(to->card, json);
+		json_array_append_new(to->list, json);
+	}
 	return 0;
 }
 
 void handle_swap_list(struct agent *agent, struct request *request)
 {
 	struct error err = {0};
-	json_t *list = json_array();
+	struct receipt_list to = {agent->card, json_array()};
 	int64_t limit = request_number(request, "limit", 50, 2000);
-	if (limit >= 0 && store_receipt_list(
-	                          agent->store, (uint32_t)limit, append_receipt, list, &err) == 0) {
-		request_reply_json(request, 200, list);
+	if (limit >= 0 &&
+	        store_receipt_list(agent->store, (uint32_t)limit, append_receipt, &to, &err) == 0) {
+		request_reply_json(request, 200, to.list);
 		return;
 	}
-	json_decref(list);
+	json_decref(to.list);
 	if (limit < 0)
 		request_error(request, STATUS_INVALID, NULL, "limit must be a number");
 	else

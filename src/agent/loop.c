@@ -110,6 +110,7 @@ static void fire_due(struct loop *loop)
 
 int loop_run(struct loop *loop)
 {
+	loop->stop = false;
 	while (!loop->stop) {
 		struct epoll_event event;
 		int got = epoll_wait(loop->epoll_fd, &event, 1, -1);

@@ -354,6 +354,8 @@ int queue_function_put(struct queue *queue, const struct function *function, boo
 			live_unload(queue, run); // it is loaded again, with the new code
 	}
 	free(ids);
+	if (!rc && reload && queue->card && strcmp(function->name, queue->default_function) == 0)
+		rc = live_fallback(queue, queue->port_mask & ~queue_held(queue), 0, err);
 	return rc;
 }
 
@@ -361,6 +363,10 @@ int queue_function_delete(struct queue *queue, const char *name, struct error *e
 {
 	struct function function = {0};
 	struct error ignored = {0};
+	if (strcmp(name, queue->default_function) == 0)
+		return error_set(err, EBUSY,
+		        "%s is the default function of this agent, which runs when no run does",
+		        name);
 	int rc = store_function_get(queue->store, name, NULL, 0, &function, err);
 	function_free(&function);
 	for (struct run *run = queue->runs, *next; !rc && run; run = next) {

@@ -81,6 +81,20 @@ json_t *receipt_json(
 	        (json_int_t)receipt->lost, "ports", ports, "maps", maps);
 }
 
+void receipt_refresh(struct card *card, json_t *json)
+{
+	uint64_t sequence = (uint64_t)json_integer_value(json_object_get(json, "sequence"));
+	json_int_t swap_ns = json_integer_value(json_object_get(json, "swap_ns"));
+	autofree struct receipt *receipt = calloc(1, sizeof(*receipt));
+	if (!receipt || !card || !sequence || card->ops->receipt(card, sequence, receipt, NULL) ||
+	        (json_int_t)receipt->swap_ns != swap_ns)
+		return;
+	json_t *ports = json_array();
+	for (uint32_t i = 0; i < receipt->port_count; i++)
+		json_array_append_new(ports, receipt_port_json(&receipt->port[i]));
+	json_object_set_new(json, "ports", ports);
+}
+
 json_t *verdicts_json(const struct card_counters *counters)
 {
 	json_t *json = json_object();
@@ -229,8 +243,10 @@ json_t *report_json(struct card *card, const struct run *run)
 	json_t *report = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "packets", integer(sum.packets),
 	        "bytes", integer(sum.bytes), "verdicts", verdicts_json(&sum), "ports", port_list,
 	        "aborts", aborts, "latency_ns", latency_json(sum.latency));
-	if (run->swap_in)
+	if (run->swap_in) {
+		receipt_refresh(card, run->swap_in);
 		json_object_set(report, "swap_in", run->swap_in);
+	}
 	if (run->swap_out)
 		json_object_set(report, "swap_out", run->swap_out);
 	if (card && run->return_maps && run->generation_count)

@@ -15,6 +15,9 @@ struct run;
 // `old_function` and `new_function` may be NULL (pass, or not known any more).
 json_t *receipt_json(
         const struct receipt *receipt, const char *old_function, const char *new_function);
+// The first packet behind a swap comes after its receipt was written: fills that in, from the card,
+// where the receipt is one of this card's.
+void receipt_refresh(struct card *card, json_t *json);
 // {"pass": {"packets", "bytes"}, …}
 json_t *verdicts_json(const struct card_counters *counters);
 // The sum over the run's generations, with receipts and, if asked for, maps. Never NULL unless

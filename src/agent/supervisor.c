@@ -88,7 +88,7 @@ static void start(struct child *child, const struct supervisor_options *options)
 static void plan(struct child *child, int how)
 {
 	uint64_t now = clock_ns();
-	bool lived = now - child->started_ns > 2 * NS_PER_S;
+	bool lived = now - child->started_ns > 200 * NS_PER_MS;
 	child->wait_ms = lived || !child->wait_ms ? RESTART_MIN_MS : child->wait_ms * 2;
 	if (child->wait_ms > RESTART_MAX_MS)
 		child->wait_ms = RESTART_MAX_MS;
