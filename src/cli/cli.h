@@ -69,9 +69,11 @@ static inline void cli_json_free(json_t **value)
 // Names. Each resolves a unique prefix, says what is wrong and what may have been meant, and
 // returns the exit code. `exact` takes whole names only.
 int cli_function(struct cli *cli, const char *text, bool exact, char *name, size_t size);
-// A map of a live run: its name and the run that has it.
-int cli_map(struct cli *cli, const char *text, const char *run, char *name, size_t size,
-        char *in_run, size_t in_run_size);
+// A map of a live run, or of run `run` where not NULL.
+struct cli_map {
+	char name[160], run[64], function[64];
+};
+int cli_map(struct cli *cli, const char *text, const char *run, struct cli_map *map);
 
 // Option readers. Each says what is wrong and returns EXIT_USAGE, or EXIT_DONE.
 // "7", "30s", "forever" -> body[key]; nothing where the option is absent.

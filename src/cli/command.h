@@ -14,6 +14,7 @@ enum complete {
 	COMPLETE_FILE,
 	COMPLETE_WORDS,    // one of `words`
 	COMPLETE_FUNCTION, // a function that the agent knows
+	COMPLETE_SOURCE,   // a function that the agent knows, or a file
 	COMPLETE_RUN,      // a run that is queued or live
 	COMPLETE_MAP,      // a map of a live run
 	COMPLETE_COMMAND,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command table. A new command is a row here and a handler; its help, completion and manual
-// follow. `devtools` need not be told; docs/man/raio.1.scd is made again with `raio __man` (a test
-// compares).
+// follow: `raio __man >docs/man/raio.1.scd` makes the page again, and a test compares.
 #include "cli/commands.h"
 
 #include "base/cleanup.h"
@@ -194,7 +193,7 @@ const struct command command_table[] = {
                 "wrote, also their ports. The exit code is 7 where they differ. No card and no "
                 "agent is "
                 "needed.",
-                {{"FUNCTION", false, false, COMPLETE_FUNCTION, NULL}}, test_options,
+                {{"FUNCTION", false, false, COMPLETE_SOURCE, NULL}}, test_options,
                 "raio test filter.c --pcap in.pcap --expect out.pcapng --rules filter.rules",
                 function_test},
         {"function", "check", NULL, false, "compile and check a file, offline",
@@ -202,7 +201,7 @@ const struct command command_table[] = {
                 program_options, NULL, function_check},
         {"function", "disasm", NULL, false, "print a function's instructions",
                 "Of a .c or .o file, or of a function that the agent has; with source lines.",
-                {{"FUNCTION", false, false, COMPLETE_FUNCTION, NULL}}, program_options, NULL,
+                {{"FUNCTION", false, false, COMPLETE_SOURCE, NULL}}, program_options, NULL,
                 function_disasm},
         {"run", "cancel", NULL, false, "end a run now", "A queued one then never runs.", {RUN_ARG},
                 NULL, NULL, run_cancel},

@@ -115,6 +115,10 @@ static void offer_kind(struct cli *cli, enum complete kind, const char *words, c
 	case COMPLETE_FILE:
 		puts("\t");
 		break;
+	case COMPLETE_SOURCE:
+		offer_live(cli, COMPLETE_FUNCTION, before, begun);
+		puts("\t");
+		break;
 	case COMPLETE_WORDS:
 		for (const char *word = words; *word;) {
 			char one[64];
@@ -132,9 +136,6 @@ static void offer_kind(struct cli *cli, enum complete kind, const char *words, c
 	default:
 		offer_live(cli, kind, before, begun);
 	}
-	// `raio test` and `disasm` take files, too.
-	if (kind == COMPLETE_FUNCTION && strchr(begun, '.'))
-		puts("\t");
 }
 
 static void offer_options(const struct command *command, const char *begun)

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "cli/dry.h"
 #include "cli/report.h"
 #include "cli/source.h"
 #include "cli/table.h"
@@ -69,17 +70,23 @@ static void print_swapped(struct cli *cli, const json_t *function)
 	}
 }
 
-// Without an agent's help: compiles, checks and says what would be sent.
+// Compiles, checks, and says what would be done. Rules alone are checked against the code that is
+// there.
 static int dry_run(struct cli *cli, const char *verb, const char *name, const struct source *source,
         json_t *body)
 {
-	if (source->data) {
-		struct image *image = NULL;
-		int code = source_image(cli, source, args_value(&cli->args, "program"), &image);
-		if (code != EXIT_DONE)
-			return code;
-		image_free(&image);
-	}
+	cleanup(image_free) struct image *image = NULL;
+	const json_t *rules = json_object_get(body, "rules");
+	int code = dry_ports(cli, json_object_get(json_object_get(body, "settings"), "ports"));
+	if (code == EXIT_DONE && source->data)
+		code = source_image(cli, source, args_value(&cli->args, "program"), &image);
+	else if (code == EXIT_DONE && rules)
+		code = source_any(cli, name, args_value(&cli->args, "program"), &image);
+	if (code == EXIT_DONE && rules)
+		code = dry_rules(cli, image, args_value(&cli->args, "rules"),
+		        json_string_value(rules), json_string_length(rules));
+	if (code != EXIT_DONE)
+		return code;
 	json_object_del(body, "source");
 	json_object_del(body, "object");
 	if (cli->is_json) {

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "cli/dry.h"
 #include "cli/report.h"
 #include "cli/table.h"
 
@@ -48,17 +49,16 @@ int map_list(struct cli *cli)
 	return cli_watch(cli, path, print_maps, "no maps: nothing that has one runs");
 }
 
-// "/v1/maps/NAME?run=ID" of the map that the first argument names.
-static int map_path(struct cli *cli, char *path, size_t size)
+// The map that the first argument names, and "/v1/maps/NAME?run=ID".
+static int map_find(struct cli *cli, struct cli_map *map, char *path, size_t size)
 {
-	char name[160], run[64], name_escaped[480], run_escaped[192];
-	int code = cli_map(cli, args_word(&cli->args, 0), args_value(&cli->args, "run"), name,
-	        sizeof(name), run, sizeof(run));
+	char name[480], run[192];
+	int code = cli_map(cli, args_word(&cli->args, 0), args_value(&cli->args, "run"), map);
 	if (code != EXIT_DONE)
 		return code;
-	client_escape(name, name_escaped, sizeof(name_escaped));
-	client_escape(run, run_escaped, sizeof(run_escaped));
-	snprintf(path, size, "/v1/maps/%s?%s%s", name_escaped, *run ? "run=" : "", run_escaped);
+	client_escape(map->name, name, sizeof(name));
+	client_escape(map->run, run, sizeof(run));
+	snprintf(path, size, "/v1/maps/%s?%s%s", name, *map->run ? "run=" : "", run);
 	return EXIT_DONE;
 }
 
@@ -66,13 +66,14 @@ int map_show(struct cli *cli)
 {
 	const char *key = args_value(&cli->args, "key");
 	char path[2048];
+	struct cli_map found;
 	long limit = 0;
 	autojson json_t *map = NULL;
 	if (!args_word(&cli->args, 0))
 		return map_list(cli);
 	int code = cli_number(cli, "limit", 1, 100000000, &limit);
 	if (code == EXIT_DONE)
-		code = map_path(cli, path, sizeof(path));
+		code = map_find(cli, &found, path, sizeof(path));
 	if (code != EXIT_DONE)
 		return code;
 	size_t at = strlen(path);
@@ -99,23 +100,33 @@ int map_show(struct cli *cli)
 	return EXIT_DONE;
 }
 
-// Sends an edit, or says it.
-static int edit(
-        struct cli *cli, const char *method, const char *path, json_t *body, const char *what)
+// One edit of a map: what is sent, and the same as rules, by which a dry run checks it.
+struct edit {
+	const char *method, *path;
+	json_t *body;
+	const struct cli_map *map;
+	const char *file, *rules; // NULL: nothing to check
+	const char *what;
+};
+
+static int edit_send(struct cli *cli, const struct edit *edit)
 {
 	autojson json_t *answer = NULL;
 	bool is_dry = args_has(&cli->args, "dry-run");
-	if (!is_dry) {
-		int code = cli_request(cli, method, path, body, &answer);
-		if (code != EXIT_DONE)
-			return code;
-	}
-	if (cli->is_json && is_dry && body)
-		cli_json(body, false);
+	int code = EXIT_DONE;
+	if (!is_dry)
+		code = cli_request(cli, edit->method, edit->path, edit->body, &answer);
+	else if (edit->rules)
+		code = dry_function_rules(
+		        cli, edit->map->function, edit->file, edit->rules, strlen(edit->rules));
+	if (code != EXIT_DONE)
+		return code;
+	if (cli->is_json && is_dry && edit->body)
+		cli_json(edit->body, false);
 	else if (cli->is_json)
 		cli_json(answer ? answer : json_true(), false);
 	else
-		printf("%s%s\n", is_dry ? "would be " : "", what);
+		printf("%s%s\n", is_dry ? "would be " : "", edit->what);
 	return EXIT_DONE;
 }
 
@@ -126,8 +137,9 @@ int map_set(struct cli *cli)
 	if (flags && strcmp(flags, "any") != 0 && strcmp(flags, "new") != 0 &&
 	        strcmp(flags, "exist") != 0)
 		return cli_usage(cli, "--flags %s: any, new or exist", flags);
-	char path[1024], what[512];
-	int code = map_path(cli, path, sizeof(path));
+	char path[1024], what[512], rules[4096];
+	struct cli_map map;
+	int code = map_find(cli, &map, path, sizeof(path));
 	if (code != EXIT_DONE)
 		return code;
 	autojson json_t *body = json_pack("{s:[{s:s, s:s}], s:s}", "entries", "key", key, "value",
@@ -135,17 +147,19 @@ int map_set(struct cli *cli)
 	if (!body)
 		return cli_fail(cli, EXIT_USAGE, "key and value must be UTF-8 text");
 	snprintf(what, sizeof(what), "set: %s -> %s", key, value);
-	return edit(cli, "POST", path, body, what);
+	snprintf(rules, sizeof(rules), "%s %s = %s", map.name, key, value);
+	return edit_send(cli, &(struct edit){"POST", path, body, &map, "the entry", rules, what});
 }
 
 int map_delete_entries(struct cli *cli)
 {
 	const char *key = args_word(&cli->args, 1);
-	char path[2560], escaped[1024], what[512];
+	char path[2560], escaped[1024], what[512], rules[4096];
+	struct cli_map map;
 	bool is_all = args_has(&cli->args, "all");
 	if (is_all == (key != NULL))
 		return cli_usage(cli, "give either a KEY or --all");
-	int code = map_path(cli, path, 1024);
+	int code = map_find(cli, &map, path, 1024);
 	if (code != EXIT_DONE)
 		return code;
 	size_t at = strlen(path);
@@ -155,17 +169,20 @@ int map_delete_entries(struct cli *cli)
 		snprintf(path + at, sizeof(path) - at, "&key=%s",
 		        client_escape(key, escaped, sizeof(escaped)));
 	snprintf(what, sizeof(what), "deleted: %s", is_all ? "all entries" : key);
-	return edit(cli, "DELETE", path, NULL, what);
+	snprintf(rules, sizeof(rules), "-%s %s", map.name, key ? key : "");
+	return edit_send(cli,
+	        &(struct edit){"DELETE", path, NULL, &map, "the entry", key ? rules : NULL, what});
 }
 
 int map_load(struct cli *cli)
 {
 	const char *file = args_word(&cli->args, 1);
 	char path[1024], what[512];
+	struct cli_map map;
 	autofree uint8_t *text = NULL;
 	struct error err = {0};
 	size_t size;
-	int code = map_path(cli, path, sizeof(path));
+	int code = map_find(cli, &map, path, sizeof(path));
 	if (code != EXIT_DONE)
 		return code;
 	if (file_read(file, RULES_MAX, &text, &size, &err) < 0)
@@ -175,5 +192,6 @@ int map_load(struct cli *cli)
 	if (json_object_set_new(body, "rules", json_stringn((const char *)text, size)) < 0)
 		return cli_fail(cli, EXIT_FAILED, "%s: the rules are not UTF-8 text", file);
 	snprintf(what, sizeof(what), "loaded: %.400s", file);
-	return edit(cli, "POST", path, body, what);
+	return edit_send(
+	        cli, &(struct edit){"POST", path, body, &map, file, (const char *)text, what});
 }

@@ -195,8 +195,7 @@ int cli_function(struct cli *cli, const char *text, bool exact, char *name, size
 	return code;
 }
 
-int cli_map(struct cli *cli, const char *text, const char *run, char *name, size_t size,
-        char *in_run, size_t in_run_size)
+int cli_map(struct cli *cli, const char *text, const char *run, struct cli_map *map)
 {
 	char path[256] = "/v1/maps", escaped[128];
 	json_t *list = NULL;
@@ -224,9 +223,10 @@ int cli_map(struct cli *cli, const char *text, const char *run, char *name, size
 				        member_text(json_array_get(list, i), "run"),
 				        member_text(json_array_get(list, i), "function"));
 	} else {
-		snprintf(name, size, "%s", names[index]);
-		snprintf(
-		        in_run, in_run_size, "%s", member_text(json_array_get(list, index), "run"));
+		const json_t *item = json_array_get(list, index);
+		snprintf(map->name, sizeof(map->name), "%s", names[index]);
+		snprintf(map->run, sizeof(map->run), "%s", member_text(item, "run"));
+		snprintf(map->function, sizeof(map->function), "%s", member_text(item, "function"));
 	}
 	json_decref(list);
 	return code;

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "cli/dry.h"
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/table.h"
@@ -130,6 +131,23 @@ static int wait_for(struct cli *cli, json_t *body)
 	return run_exit(run);
 }
 
+static int dry_run(struct cli *cli, const char *name, json_t *body)
+{
+	const json_t *rules = json_object_get(body, "rules");
+	int code = dry_ports(cli, json_object_get(body, "ports"));
+	if (code == EXIT_DONE && rules)
+		code = dry_function_rules(cli, name, args_value(&cli->args, "rules"),
+		        json_string_value(rules), json_string_length(rules));
+	if (code != EXIT_DONE)
+		return code;
+	json_object_set_new(body, "dry_run", json_true());
+	if (cli->is_json)
+		cli_json(body, false);
+	else
+		printf("would run function %s\n", name);
+	return EXIT_DONE;
+}
+
 int run_start(struct cli *cli)
 {
 	autojson json_t *body = json_object(), *run = NULL;
@@ -140,13 +158,8 @@ int run_start(struct cli *cli)
 	if (code != EXIT_DONE)
 		return code;
 	json_object_set_new(body, "function", json_string(name));
-	if (args_has(&cli->args, "dry-run")) {
-		if (cli->is_json)
-			cli_json(body, false);
-		else
-			printf("would run function %s\n", name);
-		return EXIT_DONE;
-	}
+	if (args_has(&cli->args, "dry-run"))
+		return dry_run(cli, name, body);
 	if (!args_has(&cli->args, "no-wait"))
 		return wait_for(cli, body);
 	code = cli_request(cli, "POST", "/v1/runs", body, &run);
@@ -161,7 +174,7 @@ int run_start(struct cli *cli)
 	return EXIT_DONE;
 }
 
-static int run_path(struct cli *cli, const char *verb, char *path, size_t size)
+static void run_path(struct cli *cli, const char *verb, char *path, size_t size)
 {
 	char id[192];
 	const char *word = args_word(&cli->args, 0);
@@ -169,7 +182,6 @@ static int run_path(struct cli *cli, const char *verb, char *path, size_t size)
 	bool is_number = *word && strspn(word, "0123456789") == strlen(word);
 	client_escape(word, id, sizeof(id));
 	snprintf(path, size, "/v1/runs/%s%s%s", is_number ? "r" : "", id, verb);
-	return EXIT_DONE;
 }
 
 static int run_done(struct cli *cli, const json_t *run, const char *done)

@@ -102,6 +102,9 @@ expect 2 'usage: raio' "$raio"
 [ -s out ] && fail 'help that nobody asked for belongs on stderr'
 "$raio" help | grep -q $'\033' && fail 'no color into a pipe'
 
+TERM=xterm script -qec "$raio help" /dev/null 2>&1 | grep -q $'\033\[1m' || fail 'a terminal has color'
+TERM=xterm NO_COLOR=1 script -qec "$raio help" /dev/null 2>&1 | grep -q $'\033' && fail 'NO_COLOR has none'
+
 echo "a starter that is never overwritten"
 expect 0 'my-filter.c' "$raio" new my-filter
 expect 4 'not overwritten' "$raio" new my-filter
