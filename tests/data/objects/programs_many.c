@@ -12,8 +12,13 @@
 		return n % 4 + 1;                                                                  \
 	}
 
-// clang-format off
-PROGRAM(0) PROGRAM(1) PROGRAM(2) PROGRAM(3) PROGRAM(4) PROGRAM(5) PROGRAM(6) PROGRAM(7)
-// clang-format on
+PROGRAM(0);
+PROGRAM(1);
+PROGRAM(2);
+PROGRAM(3);
+PROGRAM(4);
+PROGRAM(5);
+PROGRAM(6);
+PROGRAM(7);
 
 char _license[] SEC("license") = "GPL";
