@@ -372,7 +372,7 @@ static void a_function_that_loops_for_ever_does_not_stop_its_neighbour(void **st
 	struct card_counters counters = counters_of(bench.card, loop, 0);
 	assert_true(counters.faults[FAULT_BUDGET] > 0);
 	uint64_t moved = counters_of(bench.card, wire, 3).tx_packets - before;
-	if (moved < 10000) // of 20,000
+	if (moved < 3000) // of 20,000; without pacing it would be under 1,000
 		fail_msg("only %llu packets of the neighbour moved", (unsigned long long)moved);
 	assert_int_equal(port_state(bench.card, 3).stats.seq_lost, 0);
 	swap(bench.card, 0, 3);
