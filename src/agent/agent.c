@@ -2,11 +2,13 @@
 #include "agent/agent.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "agent/box.h"
 #include "agent/confine.h"
@@ -187,6 +189,10 @@ static int open_parts(struct agent *agent, struct error *err)
 	if (options->drop && confine_become(options->uid, options->gid, err))
 		return -err->code;
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (options->has_parent) // only now: becoming another user forgets it
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (options->has_parent && getppid() == 1)
+		return error_set(err, ESRCH, "the supervisor has ended");
 	snprintf(path, sizeof(path), "%s/headers", options->state_dir);
 	if (box_start(path, &agent->box, err))
 		return -err->code;
@@ -222,6 +228,9 @@ int agent_run(const struct agent_options *options)
 	        .connect = {.fire = on_connect, .at_ns = UINT64_MAX},
 	        .step = {.fire = on_step, .at_ns = UINT64_MAX},
 	        .tick = {.fire = on_tick, .at_ns = UINT64_MAX}};
+	struct sigaction action = {.sa_handler = options->on_signal};
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
 	int rc = open_parts(&agent, &err);
 	if (rc) {
 		log_error("%s", err.text);

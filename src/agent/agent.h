@@ -22,8 +22,10 @@ struct agent_options {
 	const char *socket_path, *state_dir, *card_path;
 	const char *default_function; // NULL: pass
 	int listen_fd;
-	const volatile int *stop; // not 0: end
-	bool drop;                // become `uid` and `gid` first
+	const volatile int *stop;      // not 0: end
+	void (*on_signal)(int number); // sets it
+	bool has_parent;               // a supervisor, with which the agent ends
+	bool drop;                     // become `uid` and `gid` first
 	uint32_t uid, gid;
 };
 

@@ -213,7 +213,11 @@ static int take_lock(const char *state)
 		log_error("cannot open %s: %s", path, strerror(errno));
 		return EXIT_FAILED;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
+	// An agent whose supervisor was killed needs a moment to follow it.
+	bool locked = false;
+	for (int i = 0; i < 20 && !(locked = flock(fd, LOCK_EX | LOCK_NB) == 0); i++)
+		usleep(50000);
+	if (!locked) {
 		log_error("another raiod uses the state in %s: end it, or name another directory "
 		          "with --state",
 		        state);
@@ -301,14 +305,6 @@ static int run_with_card(const struct arguments *arguments, const struct agent_o
 	return supervisor_run(&options);
 }
 
-static int run_alone(const struct agent_options *options)
-{
-	struct sigaction action = {.sa_handler = on_signal};
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGINT, &action, NULL);
-	return agent_run(options);
-}
-
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {0};
@@ -324,7 +320,9 @@ int main(int argc, char **argv)
 	        .state_dir = arguments.state ? arguments.state : state,
 	        .card_path = arguments.card ? arguments.card : card,
 	        .default_function = arguments.fallback,
-	        .stop = &stop_signal};
+	        .stop = &stop_signal,
+	        .on_signal = on_signal,
+	        .has_parent = !arguments.card};
 	if (path_socket(socket_path, sizeof(socket_path)) ||
 	        (!arguments.state && path_state(state, sizeof(state)))) {
 		log_error("there is no home directory to keep the state in: name one with --state");
@@ -355,7 +353,7 @@ int main(int argc, char **argv)
 		code = take_socket(&options, &options.listen_fd);
 	if (code)
 		return code;
-	code = arguments.card ? run_alone(&options) : run_with_card(&arguments, &options);
+	code = arguments.card ? agent_run(&options) : run_with_card(&arguments, &options);
 	unlink(options.socket_path);
 	return code;
 }

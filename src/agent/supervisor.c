@@ -22,7 +22,8 @@
 
 struct child {
 	const char *name;
-	pid_t pid; // 0: not running
+	pid_t pid;       // 0: not running
+	bool is_adopted; // not our child: a card that outlived an earlier supervisor
 	uint64_t started_ns, restart_ns;
 	unsigned wait_ms;
 	void (*start)(const struct supervisor_options *options); // in the child
@@ -65,21 +66,16 @@ static void start_agent(const struct supervisor_options *options)
 
 static void start(struct child *child, const struct supervisor_options *options)
 {
-	pid_t self = getpid();
 	child->started_ns = clock_ns();
 	pid_t pid = fork();
 	if (pid == 0) {
-		// Without its parent nobody would start it again; --leave-card is what keeps a
-		// card.
-		if (child->start == start_agent || !options->leave_card)
-			prctl(PR_SET_PDEATHSIG, SIGTERM);
-		if (getppid() != self)
-			_exit(0);
+		// The agent ends with us; a card goes on, and whoever comes next takes it over.
 		restore_signals();
 		child->start(options);
 	}
 	if (pid < 0)
 		log_error("cannot start the %s: %s", child->name, strerror(errno));
+	child->is_adopted = false;
 	child->pid = pid < 0 ? 0 : pid;
 	child->restart_ns = pid < 0 ? clock_ns() + NS_PER_S : UINT64_MAX;
 }
@@ -102,16 +98,25 @@ static void plan(struct child *child, int how)
 		        WEXITSTATUS(how), child->wait_ms);
 }
 
-// Whether a card that outlived an earlier supervisor answers on the socket.
-static bool card_answers(const char *path)
+// The card that outlived an earlier supervisor and answers on the socket; 0: none.
+static pid_t card_that_answers(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool answers = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+	bool answers = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+	               getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
 	if (fd >= 0)
 		close(fd);
-	return answers;
+	return answers ? peer.pid : 0;
+}
+
+static bool has_ended(const struct child *child)
+{
+	return child->is_adopted ? kill(child->pid, 0) != 0
+	                         : waitpid(child->pid, NULL, WNOHANG) != 0;
 }
 
 // The card makes its socket as the user that it runs as; the agent must be able to connect.
@@ -132,12 +137,13 @@ static void stop(struct child *child)
 		return;
 	kill(child->pid, SIGTERM);
 	for (int i = 0; i < 300; i++) {
-		if (waitpid(child->pid, NULL, WNOHANG) != 0)
+		if (has_ended(child))
 			return;
 		usleep(10000);
 	}
 	kill(child->pid, SIGKILL);
-	waitpid(child->pid, NULL, 0);
+	if (!child->is_adopted)
+		waitpid(child->pid, NULL, 0);
 }
 
 // How long to wait for a signal before something is due.
@@ -165,11 +171,13 @@ int supervisor_run(const struct supervisor_options *options)
 	sigaddset(&wanted, SIGINT);
 	sigaddset(&wanted, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &wanted, NULL);
-	if (card_answers(options->agent->card_path)) {
+	children[0].pid = card_that_answers(options->agent->card_path);
+	children[0].is_adopted = children[0].pid != 0;
+	if (children[0].is_adopted)
 		log_info("taking over the card that runs at %s", options->agent->card_path);
-		children[0].restart_ns = UINT64_MAX;
-	}
 	for (;;) {
+		if (children[0].is_adopted && has_ended(&children[0]))
+			children[0] = (struct child){.name = "card", .start = start_card};
 		for (int i = 0; i < 2; i++)
 			if (!children[i].pid && children[i].restart_ns <= clock_ns())
 				start(&children[i], options);
