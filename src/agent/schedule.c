@@ -101,39 +101,6 @@ static enum turn store_failed(struct queue *queue, const struct run *run, const 
 	return TURN_NOTHING;
 }
 
-static enum turn prepare(struct queue *queue, struct run *run, struct error *err)
-{
-	uint64_t mask = mask_of(queue, run), id;
-	for (struct run *other = queue->runs; other; other = other->next)
-		if (other != run && other->state == RUN_LOADING && other->mask & mask)
-			live_unload(queue,
-			        other); // it came to the bank first, but this one goes first now
-	int rc = live_load(queue, run, NULL, mask, &id, err);
-	if (rc && card_is_gone(err))
-		return TURN_CARD_GONE;
-	if (rc) {
-		bool lost = err->code == ENOENT;
-		run_fail(queue, run, lost ? RUN_EXPIRED : RUN_FAILED,
-		        status_table[status_of_errno(err->code)].name, "%s", err->text);
-		queue_drop(queue, run);
-		*err = (struct error){0};
-		return TURN_DONE;
-	}
-	struct run before = *run;
-	run->generation = id;
-	run->mask = mask;
-	run->state = RUN_LOADING;
-	run->loaded_wall_ns = queue_wall(queue);
-	if (run_save(queue, run, err)) {
-		struct error why = *err;
-		*run = before;
-		*err = (struct error){0};
-		return store_failed(queue, run, &why);
-	}
-	run_changed(queue, run);
-	return TURN_DONE;
-}
-
 // The run is off its ports: ended, or, if it was preempted, back in the queue with what it has
 // left.
 static void leave(struct queue *queue, struct run *run, const struct run *by, uint64_t at)
@@ -214,6 +181,44 @@ static enum turn start(struct queue *queue, struct run *run, uint64_t at, struct
 	if (rest && live_fallback(queue, rest, 0, err))
 		return card_failed(queue, err);
 	leave_all(queue, run, run->mask, at);
+	return TURN_DONE;
+}
+
+static enum turn prepare(struct queue *queue, struct run *run, struct error *err)
+{
+	uint64_t mask = mask_of(queue, run), id;
+	for (struct run *other = queue->runs; other; other = other->next)
+		if (other != run && other->state == RUN_LOADING && other->mask & mask)
+			live_unload(queue,
+			        other); // it came to the bank first, but this one goes first now
+	int rc = live_load(queue, run, NULL, mask, &id, err);
+	if (rc && card_is_gone(err))
+		return TURN_CARD_GONE;
+	if (rc) {
+		bool lost = err->code == ENOENT;
+		run_fail(queue, run, lost ? RUN_EXPIRED : RUN_FAILED,
+		        status_table[status_of_errno(err->code)].name, "%s", err->text);
+		queue_drop(queue, run);
+		*err = (struct error){0};
+		return TURN_DONE;
+	}
+	struct run before = *run;
+	run->generation = id;
+	run->mask = mask;
+	run->state = RUN_LOADING;
+	run->loaded_wall_ns = queue_wall(queue);
+	uint64_t now = queue_now(queue), at = free_at(queue, run, now);
+	if (at <= now + HANDOVER_EARLY_NS) { // one commit for both; recovery knows it by its tag
+		run_changed(queue, run);
+		return start(queue, run, at, err);
+	}
+	if (run_save(queue, run, err)) {
+		struct error why = *err;
+		*run = before;
+		*err = (struct error){0};
+		return store_failed(queue, run, &why);
+	}
+	run_changed(queue, run);
 	return TURN_DONE;
 }
 

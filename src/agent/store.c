@@ -402,6 +402,17 @@ int store_run_list(struct store *store, uint64_t id, const char *function, const
 	return rc;
 }
 
+// Lines of history need not outlive a loss of power, only the process: a write to the log file is
+// enough.
+static int step_history(
+        struct store *store, sqlite3_stmt *stmt, const char *what, struct error *err)
+{
+	sqlite3_exec(store->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
+	int rc = step_done(store, stmt, what, err);
+	sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+	return rc;
+}
+
 int store_log_add(struct store *store, const char *function, uint64_t run, uint64_t wall_ns,
         const char *text, struct error *err)
 {
@@ -414,7 +425,7 @@ int store_log_add(struct store *store, const char *function, uint64_t run, uint6
 	sqlite3_bind_int64(stmt, 2, (sqlite3_int64)run);
 	sqlite3_bind_int64(stmt, 3, (sqlite3_int64)wall_ns);
 	bind_text(stmt, 4, text);
-	rc = step_done(store, stmt, "keep a log line", err);
+	rc = step_history(store, stmt, "keep a log line", err);
 	if (!rc)
 		trim(store, (uint64_t)sqlite3_last_insert_rowid(store->db),
 		        "DELETE FROM logs WHERE id <= (SELECT max(id) FROM logs) - " TEXT_OF(
@@ -459,7 +470,7 @@ int store_receipt_add(struct store *store, uint64_t run_old, uint64_t run_new, c
 	sqlite3_bind_int64(stmt, 1, (sqlite3_int64)run_old);
 	sqlite3_bind_int64(stmt, 2, (sqlite3_int64)run_new);
 	bind_text(stmt, 3, body);
-	rc = step_done(store, stmt, "keep a receipt", err);
+	rc = step_history(store, stmt, "keep a receipt", err);
 	if (!rc)
 		trim(store, (uint64_t)sqlite3_last_insert_rowid(store->db),
 		        "DELETE FROM receipts WHERE id <= (SELECT max(id) FROM receipts) "
