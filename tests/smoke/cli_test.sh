@@ -197,7 +197,14 @@ expect 0 'renewed' "$raio" run renew "$run" --slice 30
 expect 2 'for how long' "$raio" run renew "$run"
 expect 6 'goes on' "$raio" --timeout 500ms run wire
 expect 0 'wire' "$raio" queue
+"$raio" top -o json --watch --count 10 --interval 200ms >top.json &
+top=$!
+"$raio" top --count 10 --interval 200ms >top.text &
+sleep 0.5
 expect 0 'cancelled' "$raio" run cancel "$run"
+wait $top $!
+grep -q '"swapped":true' top.json || fail 'top marks a change of function'
+grep -q '^| .* packets lost: 0' top.text || fail 'top prints the receipt of a change of function'
 "$raio" -q queue | awk '/wire/ { print $1 }' | while read -r id; do
 	"$raio" run cancel "$id" >/dev/null
 done
