@@ -229,6 +229,27 @@ static void leaves_nothing_behind_when_it_is_killed_amid_traffic(void **state)
 	assert_int_not_equal(system("ip -d link show va0 | grep -q 'prog/xdp'"), 0);
 }
 
+static void notices_that_an_interface_is_gone_and_goes_on(void **state)
+{
+	if (system("ip link add vg0 type veth peer name vg1 2>/dev/null && "
+	           "ip link set vg0 up && ip link set vg1 up"))
+		skip();
+	pid_t pid = start("af_xdp:vg0,host=none", "gen:rate=1kpps");
+	struct card *card = connect_soon();
+	deploy(card);
+	assert_true(port_state(card, 0).up);
+	assert_int_equal(system("ip link del vg0"), 0);
+	for (int i = 0; i < 500 && port_state(card, 0).up; i++)
+		usleep(10000);
+	assert_false(port_state(card, 0).up);
+	assert_true(port_state(card, 1).up);
+	uint64_t before = port_state(card, 1).total.packets;
+	usleep(100000);
+	assert_true(port_state(card, 1).total.packets > before);
+	card_free(&card);
+	assert_int_equal(end(pid, SIGTERM), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -239,6 +260,7 @@ int main(void)
 	        cmocka_unit_test(takes_over_a_stale_socket_but_not_a_served_one),
 	        cmocka_unit_test(says_what_is_wrong_with_its_arguments),
 	        cmocka_unit_test(leaves_nothing_behind_when_it_is_killed_amid_traffic),
+	        cmocka_unit_test(notices_that_an_interface_is_gone_and_goes_on),
 	};
 	const char *build = getenv("RAIO_BUILD_DIR");
 	snprintf(program, sizeof(program), "%s/raio-card", build ? build : ".");

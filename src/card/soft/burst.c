@@ -397,7 +397,7 @@ static uint32_t port_input(struct worker *worker, struct soft_port *port)
 	port->ready_ns = worker->loop_ns;
 	bool finished = port_finished(port->port);
 	atomic_store_explicit(&port->finished, finished, memory_order_relaxed);
-	if (finished && port_ops(port->port)->poll_fds) // an interface that is gone
+	if (finished && port->is_interface)
 		atomic_store_explicit(&port->down, true, memory_order_relaxed);
 	return 0;
 }

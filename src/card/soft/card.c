@@ -259,6 +259,8 @@ static int port_make(struct soft_card *card, uint32_t i, const char *spec, struc
 			error_prefix(err, "port %u", i);
 		return rc;
 	}
+	int fds[2];
+	port->is_interface = port_poll_fds(port->port, fds) > 0;
 	port_describe(port->port, port->description, sizeof(port->description));
 	const struct engine_options engine_options = {
 	        .number = i, .trace = trace_put, .trace_context = &port->worker->trace};

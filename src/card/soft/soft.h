@@ -60,6 +60,7 @@ struct soft_port {
 	uint8_t number;
 	struct worker *worker;
 	struct engine *engine;
+	bool is_interface; // has descriptors to wait for: when its input ends, it is gone
 	char description[160];
 	// Shared.
 	struct slot *bank[2];
