@@ -10,8 +10,8 @@
 struct error;
 struct space;
 
-#define FRAME_SIZE     2048u // a power of two; fits AF_XDP's chunks
-#define FRAME_HEADROOM 256u  // XDP_PACKET_HEADROOM
+#define FRAME_SIZE     2048u                               // a power of two; fits AF_XDP's chunks
+#define FRAME_HEADROOM 256u                                // XDP_PACKET_HEADROOM
 #define PACKET_MAX     (FRAME_SIZE - FRAME_HEADROOM - 64u) // room is left behind for adjust_tail
 #define BURST_MAX      64u
 
@@ -32,16 +32,16 @@ static inline uint32_t packet_size(const struct packet *packet)
 // Frames, in one window of a card address space. Any thread may take and give.
 struct packet_memory;
 
-int packet_memory_new(
-	struct space *space, uint32_t frame_count, struct packet_memory **memory, struct error *err);
+int packet_memory_new(struct space *space, uint32_t frame_count, struct packet_memory **memory,
+        struct error *err);
 void packet_memory_free(struct packet_memory **memory);
-uint32_t packet_memory_address(const struct packet_memory *memory);     // of the first frame
-uint8_t *packet_memory_host(const struct packet_memory *memory);        // of the first frame
+uint32_t packet_memory_address(const struct packet_memory *memory); // of the first frame
+uint8_t *packet_memory_host(const struct packet_memory *memory);    // of the first frame
 uint32_t packet_memory_frame_count(const struct packet_memory *memory);
-uint32_t packet_memory_free_count(const struct packet_memory *memory);  // frames nobody holds now
+uint32_t packet_memory_free_count(const struct packet_memory *memory); // frames nobody holds now
 
-// Takes up to `count` free frames: a descriptor each, with data = end = meta = FRAME_HEADROOM and the
-// rest zero. Returns how many.
+// Takes up to `count` free frames: a descriptor each, with data = end = meta = FRAME_HEADROOM and
+// the rest zero. Returns how many.
 uint32_t frames_take(struct packet_memory *memory, struct packet *packets, uint32_t count);
 void frames_give(struct packet_memory *memory, const struct packet *packets, uint32_t count);
 

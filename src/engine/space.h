@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The card address space (docs/internals.md): 32-bit addresses in which everything that a program may
-// touch has a window, and all between is a hole. One range of 4 GiB of virtual memory backs it, so
-// that host address = base + card address. Nothing is mapped at the first 64 KiB; every window has
-// at least an unmapped page on either side.
+// The card address space (docs/internals.md): 32-bit addresses in which everything that a program
+// may touch has a window, and all between is a hole. One range of 4 GiB of virtual memory backs it,
+// so that host address = base + card address. Nothing is mapped at the first 64 KiB; every window
+// has at least an unmapped page on either side.
 #pragma once
 
 #include <stddef.h>
