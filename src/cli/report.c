@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "cli/cli.h"
+#include "cli/copies.h"
 #include "cli/table.h"
 
 #define ALIKE_LEAST 4u // entries that are shown as one
@@ -66,7 +67,7 @@ static size_t count_alike(const json_t *entries, size_t first)
 		char want[32];
 		snprintf(want, sizeof(want), "%lu", number + count);
 		if (strcmp(member_text(next, "key"), want) != 0 ||
-		        strcmp(member_text(next, "value"), member_text(item, "value")) != 0)
+		        !json_equal(json_object_get(next, "value"), json_object_get(item, "value")))
 			break;
 	}
 	return count;
@@ -92,8 +93,9 @@ void report_entries(const json_t *entries, FILE *out)
 		else
 			snprintf(key, sizeof(key), "%s", member_text(item, "key"));
 		size_t size = text_width(key);
+		char value[4096];
 		fprintf(out, "  %s%*s -> %s\n", key, size < width ? (int)(width - size) : 0, "",
-		        member_text(item, "value"));
+		        copies_text(json_object_get(item, "value"), value, sizeof(value)));
 		i += alike >= ALIKE_LEAST ? alike - 1 : 0;
 	}
 }

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "cli/cli.h"
+#include "cli/copies.h"
 #include "cli/table.h"
 
 static void aligns_columns_numbers_to_the_right(void **state)
@@ -86,9 +87,26 @@ static void reads_times_and_ports(void **state)
 	assert_false(text_ports("0-", &ports));
 }
 
+static void adds_up_what_engines_counted(void **state)
+{
+	char text[256];
+	json_t *value = json_pack("[s, s]", "sent=3, mac=02:00:00:00:00:01, name=10",
+	        "sent=4, mac=02:00:00:00:00:02, name=10");
+	assert_string_equal(copies_text(value, text, sizeof(text)),
+	        "sent=7, mac=02:00:00:00:00:01 | 02:00:00:00:00:02, name=20");
+	json_decref(value);
+	value = json_pack("[s, s, s]", "18446744073709551614", "1", "0");
+	assert_string_equal(copies_text(value, text, sizeof(text)), "18446744073709551615");
+	json_decref(value);
+	value = json_string("port=1");
+	assert_string_equal(copies_text(value, text, sizeof(text)), "port=1");
+	json_decref(value);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(adds_up_what_engines_counted),
 	        cmocka_unit_test(aligns_columns_numbers_to_the_right),
 	        cmocka_unit_test(prints_nothing_for_no_rows_and_defuses_control_bytes),
 	        cmocka_unit_test(prints_numbers_as_people_read_them),
