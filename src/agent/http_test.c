@@ -140,7 +140,7 @@ static const struct {
         {"method", "BREW /v1/runs HTTP/1.1\r\n" HOST "\r\n", 400},
         {"length and chunked",
                 "POST /v1/runs HTTP/1.1\r\n" HOST "Content-Length: 7\r\nTransfer-Encoding: "
-                                                  "chunked\r\n\r\n7\r\n{\"x\":1}\r\n0\r\n\r\n",
+                "chunked\r\n\r\n7\r\n{\"x\":1}\r\n0\r\n\r\n",
                 400},
         {"two lengths",
                 "POST /v1/runs HTTP/1.1\r\n" HOST

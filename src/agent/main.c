@@ -315,6 +315,7 @@ int main(int argc, char **argv)
 		return code;
 	log_init("raiod", (enum log_level)parse_level(arguments.level));
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is a full disk, and no reason to die
 	struct agent_options options = {
 	        .socket_path = arguments.socket ? arguments.socket : socket_path,
 	        .state_dir = arguments.state ? arguments.state : state,

@@ -28,7 +28,7 @@
 #endif
 
 #define COMPILE_MEMORY (2ull << 30)
-#define COMPILE_CPU_S  15u
+#define COMPILE_CPU_S  8u
 #define OBJECT_MEMORY  (1ull << 30)
 #define OBJECT_CPU_S   4u
 #define FILE_MAX       (4ull << 20)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -39,11 +40,21 @@ static const char schema[] =
         "CREATE TABLE facts(key TEXT PRIMARY KEY, value TEXT NOT NULL);"
         "PRAGMA user_version = 1;";
 
+// SQLite knows a full disk, but calls a file that may not grow (RLIMIT_FSIZE, EFBIG) a failed
+// write.
+static bool may_not_grow(struct store *store)
+{
+	struct rlimit limit;
+	int code = sqlite3_extended_errcode(store->db);
+	return (code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_SHMSIZE) &&
+	       getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 static int fail(struct store *store, struct error *err, const char *what)
 {
 	int code = sqlite3_errcode(store->db) & 0xff, system = sqlite3_system_errno(store->db);
 	int number = EIO;
-	if (code == SQLITE_FULL ||
+	if (code == SQLITE_FULL || may_not_grow(store) ||
 	        (code == SQLITE_IOERR && (system == ENOSPC || system == EFBIG || system == EDQUOT)))
 		number = ENOSPC;
 	else if (code == SQLITE_NOMEM)

@@ -163,6 +163,32 @@ for child in $children; do
 done
 daemon=
 
+echo "the disk is full"
+rm -rf state
+limit=$(ulimit -S -f)
+ulimit -S -f 600
+start
+ulimit -S -f "$limit"
+object=$(base64 -w 0 "$build/functions/wire.o")
+ask 201 '"name":"wire"' POST /v1/functions "{\"name\":\"wire\",\"object\":\"$object\"}"
+ask 201 '"id":"r1"' POST /v1/runs '{"function":"wire","slice_s":"forever"}'
+status=201
+for i in $(seq 100); do
+	status=$(curl -s --unix-socket "$socket" -o out -w '%{http_code}' -X POST \
+		--data-binary "{\"name\":\"w$i\",\"object\":\"$object\"}" http://raio/v1/functions)
+	[ "$status" = 201 ] || break
+done
+[ "$status" = 507 ] && grep -q '"no_space"' out || fail "a full disk: HTTP $status $(cat out)"
+ask 200 '"state":"running"' GET /v1/runs/r1
+kill $daemon
+wait $daemon || fail "raiod ended with code $? on a full disk"
+start
+ask 200 "\"name\":\"w$((i - 1))\"" GET /v1/functions
+ask 201 "\"name\":\"w$i\"" POST /v1/functions "{\"name\":\"w$i\",\"object\":\"$object\"}"
+kill $daemon
+wait $daemon
+daemon=
+
 if [ $failures -gt 0 ]; then
 	tail -n 20 log
 	exit 1
