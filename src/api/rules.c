@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/nearest.h"
+#include "base/nearest.h"
 #include "api/value.h"
 #include "base/cleanup.h"
 #include "base/error.h"

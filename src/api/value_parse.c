@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/nearest.h"
+#include "base/nearest.h"
 #include "api/value.h"
 #include "api/value_bits.h"
 #include "base/cleanup.h"

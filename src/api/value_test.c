@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-#include "api/nearest.h"
+#include "base/nearest.h"
 #include "api/value.h"
 #include "api/value_bits.h"
 #include "base/buffer.h"

@@ -70,20 +70,21 @@ static void prefixes_an_error(void **state)
 static void prints_a_time_and_a_digest(void **state)
 {
 	char text[CLOCK_TEXT_SIZE], digest[DIGEST_TEXT_SIZE];
-	assert_string_equal(clock_rfc3339(1700000000123000000ull, text), "2023-11-14T22:13:20.123Z");
+	assert_string_equal(
+	        clock_rfc3339(1700000000123000000ull, text), "2023-11-14T22:13:20.123Z");
 	digest_sha256("abc", 3, digest);
 	assert_string_equal(
-		digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	        digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_back_what_was_put),
-		cmocka_unit_test(refuses_to_read_past_the_end),
-		cmocka_unit_test(refuses_strings_that_do_not_fit_or_hold_a_nul),
-		cmocka_unit_test(prefixes_an_error),
-		cmocka_unit_test(prints_a_time_and_a_digest),
+	        cmocka_unit_test(reads_back_what_was_put),
+	        cmocka_unit_test(refuses_to_read_past_the_end),
+	        cmocka_unit_test(refuses_strings_that_do_not_fit_or_hold_a_nul),
+	        cmocka_unit_test(prefixes_an_error),
+	        cmocka_unit_test(prints_a_time_and_a_digest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

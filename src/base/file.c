@@ -12,7 +12,7 @@
 #include "base/error.h"
 
 int file_read_fd(
-	int fd, const char *name, size_t max, uint8_t **data, size_t *size, struct error *err)
+        int fd, const char *name, size_t max, uint8_t **data, size_t *size, struct error *err)
 {
 	cleanup(buffer_free) struct buffer buffer = {0};
 	for (;;) {
@@ -26,7 +26,7 @@ int file_read_fd(
 			break;
 		if ((size_t)got > max - buffer.size)
 			return error_set(err, EFBIG, "%s is larger than the %zu bytes allowed here",
-				name, max);
+			        name, max);
 		buffer_put(&buffer, block, (size_t)got);
 	}
 	buffer_u8(&buffer, 0);

@@ -12,7 +12,7 @@ struct error;
 int file_read(const char *path, size_t max, uint8_t **data, size_t *size, struct error *err);
 // The same from an open descriptor, which stays open; `name` is for messages.
 int file_read_fd(
-	int fd, const char *name, size_t max, uint8_t **data, size_t *size, struct error *err);
+        int fd, const char *name, size_t max, uint8_t **data, size_t *size, struct error *err);
 // Writes a temporary file beside `path`, syncs it, and renames it over `path`.
 int file_write(const char *path, const void *data, size_t size, unsigned mode, struct error *err);
 // write(2) until all is written. Returns 0 or -errno.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The daemons' log: one line a message on stderr, with a level; libraries below the agent do not log.
+// The daemons' log: one line a message on stderr, with a level; libraries below the agent do not
+// log.
 #pragma once
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };

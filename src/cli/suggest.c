@@ -3,20 +3,11 @@
 
 #include <string.h>
 
-#include "api/nearest.h"
+#include "base/nearest.h"
 
 const char *suggest_nearest(const char *word, const char *const *candidates, size_t count)
 {
-	uint32_t best = UINT32_MAX, size = (uint32_t)strlen(word);
-	const char *nearest = NULL;
-	for (size_t i = 0; i < count; i++) {
-		uint32_t distance = name_distance(word, candidates[i]);
-		if (distance < best && name_is_near(distance, size)) {
-			best = distance;
-			nearest = candidates[i];
-		}
-	}
-	return nearest;
+	return nearest_name(word, candidates, count, sizeof(*candidates));
 }
 
 enum suggest_match suggest_prefix(

@@ -12,49 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-
-#define WORD_MAX 32u
-
-// Levenshtein distance of two words of at most WORD_MAX bytes; longer ones are far from everything.
-static uint32_t distance(const char *a, const char *b)
-{
-	uint32_t row[WORD_MAX + 1];
-	size_t n = strlen(a), m = strlen(b);
-	if (n > WORD_MAX || m > WORD_MAX)
-		return WORD_MAX;
-	for (uint32_t j = 0; j <= m; j++)
-		row[j] = j;
-	for (uint32_t i = 1; i <= n; i++) {
-		uint32_t diagonal = row[0];
-		row[0] = i;
-		for (uint32_t j = 1; j <= m; j++) {
-			uint32_t best = diagonal + (a[i - 1] != b[j - 1]);
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[m];
-}
-
-const char *options_nearest(
-        const char *word, const char *const *names, uint32_t count, size_t stride)
-{
-	const char *best = NULL;
-	uint32_t least = strlen(word) > 3 ? 3 : 2; // at most two edits, one in a short word
-	for (uint32_t i = 0; i < count; i++) {
-		const char *name = *(const char *const *)((const char *)names + i * stride);
-		uint32_t d = distance(word, name);
-		if (d < least) {
-			least = d;
-			best = name;
-		}
-	}
-	return best;
-}
+#include "base/nearest.h"
 
 static int parse_number(const char *value, uint64_t min, uint64_t max, void *member)
 {
@@ -141,7 +99,7 @@ static int unknown_option(const struct option_table *table, const char *name, st
 		        table->options[i].name);
 	}
 	const char *near =
-	        options_nearest(name, &table->options[0].name, table->count, sizeof(struct option));
+	        nearest_name(name, &table->options[0].name, table->count, sizeof(struct option));
 	if (near)
 		return error_set(err, EINVAL, "no option “%.32s”: did you mean “%s”?", name, near);
 	return error_set(err, EINVAL, "no option “%.32s”; there are: %s (as in %s)", name, names,

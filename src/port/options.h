@@ -49,6 +49,3 @@ struct option_table {
 // one.
 int options_parse(
         const struct option_table *table, const char *text, void *config, struct error *err);
-// The one of `count` names, `stride` bytes apart, that `word` is most likely meant to be; or NULL.
-const char *options_nearest(
-        const char *word, const char *const *names, uint32_t count, size_t stride);

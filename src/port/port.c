@@ -30,7 +30,7 @@ static const struct port_ops *find_driver(const char *spec, struct error *err)
 		if (size < sizeof(kind) && strcmp(kind, drivers[i].kind) == 0)
 			return drivers[i].ops;
 	const char *near =
-	        options_nearest(kind, &drivers[0].kind, ARRAY_SIZE(drivers), sizeof(drivers[0]));
+	        nearest_name(kind, &drivers[0].kind, ARRAY_SIZE(drivers), sizeof(drivers[0]));
 	if (near)
 		error_set(err, EINVAL, "port “%.64s”: no such kind of port: did you mean “%s”?",
 		        spec, near);

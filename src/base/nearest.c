@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "api/nearest.h"
+#include "base/nearest.h"
 
 #include <string.h>
 
@@ -27,4 +27,19 @@ uint32_t name_distance(const char *a, const char *b)
 		}
 	}
 	return row[columns];
+}
+
+const char *nearest_name(const char *word, const char *const *names, size_t count, size_t stride)
+{
+	uint32_t best = UINT32_MAX, size = (uint32_t)strlen(word);
+	const char *nearest = NULL;
+	for (size_t i = 0; i < count; i++) {
+		const char *name = *(const char *const *)((const char *)names + i * stride);
+		uint32_t distance = name_distance(word, name);
+		if (distance < best && name_is_near(distance, size)) {
+			best = distance;
+			nearest = name;
+		}
+	}
+	return nearest;
 }
