@@ -86,11 +86,16 @@ static void connect_card(struct agent *agent)
 	if (!rc)
 		rc = queue_connect(agent->queue, agent->card, &err);
 	if (rc) {
-		if (agent->card)
-			log_warning("the card at %s: %s", agent->options->card_path, err.text);
+		// Said once, not ten times a second; a card that is just being started is no news.
+		uint64_t age_ns = clock_wall_ns() - agent->started_wall_ns;
+		if (agent->card || (strcmp(agent->card_error, err.text) != 0 && age_ns > NS_PER_S))
+			log_warning("%s", err.text);
+		if (agent->card || age_ns > NS_PER_S)
+			snprintf(agent->card_error, sizeof(agent->card_error), "%s", err.text);
 		agent_lose_card(agent, NULL);
 		return;
 	}
+	agent->card_error[0] = 0;
 	log_info("connected to the card at %s", agent->options->card_path);
 	step(agent);
 }
@@ -116,8 +121,9 @@ bool agent_has_card(struct agent *agent, struct request *request)
 	if (agent->card)
 		return true;
 	request_error(request, STATUS_NO_CARD,
-	        "it is being started or connected to; try again in a moment",
-	        "no card answers at %s", agent->options->card_path);
+	        "it is being started or connected to; try again in a moment", "%s%s",
+	        *agent->card_error ? agent->card_error : "no card answers at ",
+	        *agent->card_error ? "" : agent->options->card_path);
 	return false;
 }
 

@@ -50,7 +50,8 @@ struct agent {
 	uint64_t started_wall_ns;
 	struct timer connect, step, tick;
 	struct listener *listeners;
-	uint64_t counters_ns; // when the last `counters` went out
+	uint64_t counters_ns;            // when the last `counters` went out
+	char card_error[ERROR_TEXT_MAX]; // why there is none
 	uint64_t card_losses, compile_count, compile_failures;
 };
 
