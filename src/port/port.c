@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
+#include "base/nearest.h"
 #include "port/driver.h"
 #include "port/options.h"
 
