@@ -394,8 +394,6 @@ static int submit(struct box *box, enum boxer_kind kind, const void *input, size
 	job->ends[END_OUTPUT].max = kind == BOXER_COMPILE ? BOX_OBJECT_MAX : IMAGE_MAX;
 	job->ends[END_TEXT].max = TEXT_MAX;
 	job->ends[END_STATUS].max = sizeof(struct boxer_status);
-	if (kind == BOXER_COMPILE) // what clang calls the file that it reads from a pipe
-		buffer_printf(&job->input, "# 1 \"%s\"\n", name);
 	buffer_put(&job->input, input, size);
 	if (job->input.failed) {
 		job_free(job);

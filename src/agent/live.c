@@ -176,6 +176,20 @@ void live_unload(struct queue *queue, struct run *run)
 	run_changed(queue, run);
 }
 
+// The causes of aborted packets, to the function's log.
+static void log_aborts(struct queue *queue, const struct run *run)
+{
+	const json_t *list = json_object_get(run->report, "aborts");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *abort = json_array_get(list, i);
+		queue_log(queue, run->function, run->id, "%lld packets aborted at %s: %s: %s",
+		        (long long)json_integer_value(json_object_get(abort, "count")),
+		        json_string_value(json_object_get(abort, "place")),
+		        json_string_value(json_object_get(abort, "cause")),
+		        json_string_value(json_object_get(abort, "text")));
+	}
+}
+
 int run_end(struct queue *queue, struct run *run, enum run_state state, uint64_t ended_ns)
 {
 	struct error err = {0};
@@ -187,6 +201,7 @@ int run_end(struct queue *queue, struct run *run, enum run_state state, uint64_t
 	int rc = run_save(queue, run, &err);
 	run->is_unsaved = rc != 0;
 	run_changed(queue, run);
+	log_aborts(queue, run);
 	queue_log(queue, run->function, run->id, "r%llu %s%s%s", (unsigned long long)run->id,
 	        run_state_name(state), run->error ? ": " : "",
 	        run->error ? json_string_value(json_object_get(run->error, "message")) : "");

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -70,6 +71,22 @@ static void run_in_bubblewrap(const char *compiler, const char *name, const char
 	give_up("bubblewrap cannot be started");
 }
 
+// The source on standard input, behind a line that tells clang what to call it. (It then finds no
+// text of lines for the object's BTF; in bubblewrap it reads a file of that name, and does.)
+static void name_input(const char *name)
+{
+	uint8_t *source = NULL;
+	size_t size;
+	int fd = memfd_create("source", 0);
+	if (fd < 0 || file_read_fd(0, "the source", FILE_MAX, &source, &size, NULL))
+		give_up("the source cannot be read");
+	dprintf(fd, "# 1 \"%s\"\n", name);
+	if (file_write_fd(fd, source, size) || lseek(fd, 0, SEEK_SET) || dup2(fd, 0) < 0)
+		give_up("the source cannot be handed on");
+	free(source);
+	close(fd);
+}
+
 static void run_under_landlock(const char *compiler, const char *headers)
 {
 	struct error err;
@@ -105,6 +122,7 @@ void boxer_compile(const char *name, const char *headers, bool namespaces)
 	if (!namespaces) {
 		if (chdir("/usr"))
 			give_up("there is no /usr");
+		name_input(name);
 		run_under_landlock(compiler, headers);
 	}
 	int filter = confine_calls_fd();
