@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
 #include "api/value.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/nearest.h"
 #include "ebpf/image.h"
 #include "ebpf/maptype.h"
 

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/nearest.h"
 #include "api/value.h"
 #include "api/value_bits.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/nearest.h"
 #include "ebpf/image.h"
 
 #define EXCERPT_MAX 48

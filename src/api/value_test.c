@@ -11,12 +11,12 @@
 
 #include <errno.h>
 
-#include "base/nearest.h"
 #include "api/value.h"
 #include "api/value_bits.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/nearest.h"
 #include "ebpf/image.h"
 
 static const char *format(const struct image_layout *layout, uint32_t size, unsigned flags,

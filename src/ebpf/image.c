@@ -71,7 +71,8 @@ bool image_field_fits(const struct image_field *field, uint32_t size)
 		is_sound = is_bytes;
 		break;
 	}
-	// Positions in bits stay below 2^32; the product of two 32-bit numbers does not overflow 64.
+	// Positions in bits stay below 2^32; the product of two 32-bit numbers does not
+	// overflow 64.
 	uint64_t end = (uint64_t)size * 8 < UINT32_MAX ? (uint64_t)size * 8 : UINT32_MAX;
 	uint64_t product = (uint64_t)bits * field->count;
 	return is_sound && field->count && product <= end && field->bit_offset + product <= end;
