@@ -6,4 +6,4 @@ def bar($most): ($levels | explode) as $c | ($c | length - 1) as $n |
 def row: [range(length) as $i | (if $i == $at then "|" else "" end) + (.[$i] | bar($most))] | join("");
 "  to port 1  " + (.series[0] | row),
 "  to port 0  " + (.series[1] | row),
-"             " + "0 s" + " " * ([$at - 3, 0] | max) + "| \(.handover_s) s"
+"             " + "0 s" + " " * ([$at - 3, 0] | max) + "|"

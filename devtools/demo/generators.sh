@@ -37,7 +37,7 @@ show_experiment() {
 	say ''
 	jq -r --arg levels "$levels" -f devtools/demo/experiment.jq "$dir/experiment"
 	say ''
-	row "time of the hand-over" "$(jq -r '"\(.handover_s) s after the first (the paper: 4.999 s)"' "$dir/experiment")"
+	row "time of the hand-over" "$(handover) s after the first (the paper: 4.999 s)"
 	row "longest gap of a port" "$(jq -r '"\(.gap_us) us"' "$dir/experiment")"
 	row "packets lost" "$(jq -r .lost "$dir/experiment")"
 }

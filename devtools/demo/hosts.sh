@@ -71,7 +71,7 @@ ping_all() {
 		await "$pid" || true
 	done
 	for i in 0 1 2 3; do
-		text='' least=10
+		text=''
 		for j in 0 1 2 3; do
 			[ $i != $j ] || continue
 			back=$(sed -n 's/.*transmitted, \([0-9]*\) received.*/\1/p' "$dir/ping.$i.$(address "$1" $j)")
@@ -107,7 +107,7 @@ iperf_result() {
 	row "$1" "$(jq -r '
 		def mbit: . / 1e5 | round / 10 | "\(.) Mb/s";
 		if .start.test_start.protocol == "TCP"
-		then "\(.end.sum_received.bits_per_second | mbit), \(.end.sum_sent.retransmits) segments sent again"
+		then "\(.end.sum_received.bits_per_second | mbit), \(.end.sum_sent.retransmits) segments sent again as TCP looked for the limit"
 		else "\(.end.sum.bits_per_second | mbit), \(.end.sum.packets) packets, \(.end.sum.lost_packets) lost" end' "$file")"
 }
 
@@ -187,7 +187,7 @@ show_experiment() {
 	jq -r --arg levels "$levels" -f devtools/demo/experiment.jq "$dir/experiment"
 	say ''
 	row "received by port 1, then port 0" "$(jq -r '"\(.first) and \(.second) packets"' "$dir/experiment")"
-	row "time of the hand-over" "$(jq -r '"\(.handover_s) s after the first packet (the paper: 4.999 s)"' "$dir/experiment")"
+	row "time of the hand-over" "$(handover) s after the first packet (the paper: 4.999 s)"
 	row "from the last to the first packet" "$(jq -r '"\(.gap_us) us"' "$dir/experiment")"
 	row "packets lost at the hand-over" "$(jq -r .lost_at_handover "$dir/experiment")"
 	row "packets lost at other times" "$(jq -r '.lost - .lost_at_handover' "$dir/experiment")"

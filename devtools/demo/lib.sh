@@ -79,6 +79,7 @@ clean_up() {
 		ip netns delete "$namespace" 2>/dev/null || true
 	done
 	[ -z "$dir" ] || rm -rf "$dir"
+	[ $status != 0 ] || say "Done; nothing is left behind. README.md says how to go on."
 	exit $status
 }
 
@@ -225,4 +226,9 @@ queue_experiment() {
 	p1=$run
 	queue p2 5
 	p2=$run
+}
+
+# The time of the hand-over, with four decimals.
+handover() {
+	printf '%.4f' "$(jq .handover_s "$dir/experiment")"
 }
