@@ -51,6 +51,15 @@ uint8_t *access_rest(struct engine *engine, uint64_t address, uint64_t size, boo
 	return NULL;
 }
 
+uint8_t *access_value(struct engine *engine, uint64_t address, uint64_t size)
+{
+	const struct window *window = find_window(engine->generation, address);
+	if (!window || window->is_ring || !window->may_write ||
+	        !access_within(address, size, window->start, window->end - window->start))
+		return NULL;
+	return engine->base + address;
+}
+
 void access_enter_frame(struct engine *engine, uint32_t depth)
 {
 	uint64_t top = engine->stack_top - depth * STACK_FRAME;

@@ -15,6 +15,10 @@ static inline bool access_within(uint64_t address, uint64_t size, uint64_t start
 
 uint8_t *access_rest(struct engine *engine, uint64_t address, uint64_t size, bool write);
 
+// For writing, in a map's value: no packet, stack, metadata or record, which are gone or another's
+// while the program still runs.
+uint8_t *access_value(struct engine *engine, uint64_t address, uint64_t size);
+
 static inline uint8_t *access_read(struct engine *engine, uint64_t address, uint64_t size)
 {
 	if (access_within(address, size, engine->packet_start, engine->packet_size) ||

@@ -119,10 +119,7 @@ void helper_refresh_packet(struct engine *engine)
 // What every run begins with, whatever the one before did.
 static void begin(struct engine *engine, struct generation *generation)
 {
-	if (engine->generation != generation) {
-		engine->generation = generation;
-		engine->window = NULL;
-	}
+	engine->generation = generation;
 	engine->program = &generation->programs[generation->image->entry];
 	engine->budget = (int64_t)generation->budget;
 	engine->tail_calls = 0;
@@ -200,6 +197,8 @@ static void run_packet(struct engine *engine, struct generation *generation, str
 void engine_run(struct engine *engine, struct generation *generation, struct packet *packets,
         struct verdict *verdicts, uint32_t count)
 {
+	// Another generation may stand where one that was freed since the last burst stood.
+	engine->window = NULL;
 	for (uint32_t i = 0; i < count; i++)
 		run_packet(engine, generation, &packets[i], &verdicts[i]);
 }
@@ -208,6 +207,7 @@ int engine_call(struct engine *engine, struct generation *generation, uint32_t a
         uint32_t size, struct verdict *verdict, uint64_t *result)
 {
 	engine->packet = NULL;
+	engine->window = NULL;
 	engine->packet_size = 0;
 	engine->meta_size = 0;
 	engine->memory_start = address;

@@ -34,9 +34,7 @@ uint64_t helper_loop(struct engine *engine, const uint64_t args[5])
 // A lock must lie in a map value, and a packet may hold one at a time: the kernel's rules.
 static uint32_t *lock_word(struct engine *engine, uint64_t address)
 {
-	bool local = access_within(address, 4, engine->packet_start, engine->packet_size) ||
-	             access_within(address, 4, engine->stack_start, engine->stack_size);
-	uint8_t *host = address % 4 || local ? NULL : access_rest(engine, address, 4, true);
+	uint8_t *host = address % 4 ? NULL : access_value(engine, address, 4);
 	if (!host)
 		helper_fault(engine, address);
 	return (uint32_t *)host;

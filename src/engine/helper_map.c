@@ -56,11 +56,28 @@ static uint64_t value_address(struct engine *engine, const void *value)
 	return value ? (uint64_t)((const uint8_t *)value - engine->base) : 0;
 }
 
+bool helper_follow(struct engine *engine, struct linked_map *map, const void *key, void *next)
+{
+	uint64_t all = ((uint64_t)engine->budget + 1) * STEPS_COST, left = all;
+	int r = map_follow(map->map, key, next, &left);
+	return helper_charge(engine, (all - left + STEPS_COST - 1) / STEPS_COST) && !r;
+}
+
+// Charges what an operation on this key may take beyond the helper's own cost.
+static bool charge_effort(
+        struct engine *engine, struct linked_map *map, const void *key, bool changes)
+{
+	if (map->type != BPF_MAP_TYPE_LPM_TRIE)
+		return true;
+	uint64_t limit = (uint64_t)engine->budget + 1;
+	return helper_charge(engine, map_effort(map->map, key, changes, limit));
+}
+
 uint64_t helper_map_lookup(struct engine *engine, const uint64_t args[5])
 {
 	struct linked_map *map = map_for(engine, args[0], LOOKUP);
 	const void *key = map ? helper_in(engine, args[1], map->key_size) : NULL;
-	if (!key)
+	if (!key || !charge_effort(engine, map, key, false))
 		return 0;
 	if (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS) {
 		uint32_t inner = map_slot(map->map, key);
@@ -96,7 +113,8 @@ uint64_t helper_map_update(struct engine *engine, const uint64_t args[5])
 	struct linked_map *map = map_for(engine, args[0], UPDATE);
 	const void *key = map ? helper_in(engine, args[1], map->key_size) : NULL;
 	const void *value = key ? helper_in(engine, args[2], map->value_size) : NULL;
-	if (!value || !helper_charge(engine, map->value_size / 32))
+	if (!value || !helper_charge(engine, map->value_size / 32) ||
+	        !charge_effort(engine, map, key, true))
 		return 0;
 	return (uint64_t)(int64_t)map_update(map->map, key, value, args[3], engine->options.number);
 }
@@ -105,7 +123,9 @@ uint64_t helper_map_delete(struct engine *engine, const uint64_t args[5])
 {
 	struct linked_map *map = map_for(engine, args[0], DELETE);
 	const void *key = map ? helper_in(engine, args[1], map->key_size) : NULL;
-	return key ? (uint64_t)(int64_t)map_delete(map->map, key) : 0;
+	if (!key || !charge_effort(engine, map, key, true))
+		return 0;
+	return (uint64_t)(int64_t)map_delete(map->map, key);
 }
 
 static bool visit(struct engine *engine, const uint64_t args[5], struct linked_map *map,
@@ -135,18 +155,20 @@ uint64_t helper_for_each(struct engine *engine, const uint64_t args[5])
 	uint64_t address = engine->keys + engine->keys_used * KEY_SLOT;
 	uint8_t *key = engine->base + address, next[KEY_SLOT];
 	engine->keys_used++;
+	memset(key, 0, KEY_SLOT); // keys of other maps, and of other owners', stood there
 	uint64_t visited = 0, limit = map_def(map->map)->max_entries;
-	bool more = map_next_key(map->map, NULL, key) == 0;
+	bool more = helper_follow(engine, map, NULL, key);
 	while (more && visited < limit) {
 		uint64_t stop = 0;
 		// The key that follows is found first: the function may delete this one.
-		more = map_next_key(map->map, key, next) == 0;
+		more = helper_follow(engine, map, key, next);
 		visited++;
 		if (!helper_charge(engine, 8) || !visit(engine, args, map, key, address, &stop))
 			return 0;
 		if (stop)
 			break;
-		memcpy(key, next, map->key_size);
+		if (more)
+			memcpy(key, next, map->key_size);
 	}
 	engine->keys_used--;
 	return visited;

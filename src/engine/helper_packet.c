@@ -121,11 +121,14 @@ uint64_t helper_store_bytes(struct engine *engine, const uint64_t args[5])
 static uint32_t sum_words(const uint8_t *data, uint64_t size, uint32_t seed)
 {
 	uint64_t sum = seed;
-	for (; size; size -= size < 4 ? size : 4, data += 4) {
-		uint32_t word = 0;
-		memcpy(&word, data, size < 4 ? size : 4);
+	uint32_t word = 0;
+	for (; size >= sizeof(word); size -= sizeof(word), data += sizeof(word)) {
+		memcpy(&word, data, sizeof(word));
 		sum += word;
 	}
+	word = 0;
+	memcpy(&word, data, size);
+	sum += word;
 	while (sum >> 32)
 		sum = (uint32_t)sum + (sum >> 32);
 	return (uint32_t)sum;

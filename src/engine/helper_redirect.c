@@ -35,7 +35,7 @@ static uint64_t port_bit(uint64_t ifindex)
 static bool all_ports(struct engine *engine, struct linked_map *map, uint64_t *ports)
 {
 	uint8_t key[KEY_SLOT], next[KEY_SLOT];
-	bool more = map_next_key(map->map, NULL, key) == 0;
+	bool more = helper_follow(engine, map, NULL, key);
 	*ports = 0;
 	for (uint32_t left = map_def(map->map)->max_entries; more && left; left--) {
 		if (!helper_charge(engine, 1))
@@ -45,10 +45,11 @@ static bool all_ports(struct engine *engine, struct linked_map *map, uint64_t *p
 		if (value)
 			memcpy(&ifindex, value, sizeof(ifindex));
 		*ports |= port_bit(ifindex);
-		more = map_next_key(map->map, key, next) == 0;
-		memcpy(key, next, map->key_size);
+		more = helper_follow(engine, map, key, next);
+		if (more)
+			memcpy(key, next, map->key_size);
 	}
-	return true;
+	return !engine->fault;
 }
 
 static uint64_t redirect_many(struct engine *engine, struct linked_map *map, uint64_t flags)

@@ -24,6 +24,7 @@ struct print {
 
 static void put(struct print *print, const char *text, size_t size)
 {
+	helper_charge(print->engine, size / 2);
 	for (size_t i = 0; i < size; i++, print->length++) {
 		if (print->length < print->size)
 			print->text[print->length] = text[i];
@@ -41,6 +42,7 @@ static size_t copy_string(struct engine *engine, uint64_t address, char *text, s
 		text[length++] = (char)*byte;
 	}
 	text[length] = '\0';
+	helper_charge(engine, 2 * length);
 	return length;
 }
 
@@ -272,8 +274,8 @@ static uint32_t digit_of(char c)
 }
 
 // As __bpf_strtoull(): how many characters the number takes, or -EINVAL or -ERANGE.
-static int64_t parse(
-        const uint8_t *data, uint64_t size, uint64_t flags, bool *negative, uint64_t *value)
+static int64_t parse(struct engine *engine, const uint8_t *data, uint64_t size, uint64_t flags,
+        bool *negative, uint64_t *value)
 {
 	char text[64] = {0};
 	uint64_t base = flags & 0x1f, start = 0, at = 0;
@@ -281,6 +283,8 @@ static int64_t parse(
 		return -EINVAL;
 	while (start < size && isspace(data[start]))
 		start++;
+	if (!helper_charge(engine, start / 8))
+		return 0;
 	*negative = start < size && data[start] == '-';
 	start += *negative;
 	uint64_t left = size - start < sizeof(text) - 1 ? size - start : sizeof(text) - 1;
@@ -306,7 +310,7 @@ static uint64_t number(struct engine *engine, const uint64_t args[5], bool is_si
 		return 0;
 	bool negative = false;
 	uint64_t value = 0;
-	int64_t taken = parse(data, args[1], args[2], &negative, &value);
+	int64_t taken = parse(engine, data, args[1], args[2], &negative, &value);
 	if (taken >= 0 && negative && !is_signed)
 		taken = -EINVAL;
 	if (taken >= 0 && is_signed && value > INT64_MAX + (uint64_t)negative)

@@ -10,6 +10,8 @@
 #include "engine/interpreter.h"
 #include "map/map.h"
 
+#define CALL_COST 8u // of a call back into the program
+
 static helper_fn tail_call;
 
 const struct helper_code helper_codes[HELPER_CODE_COUNT] = {
@@ -142,7 +144,7 @@ bool helper_call(struct engine *engine, uint64_t function, const uint64_t args[5
 		engine->fault = FAULT_CALL_DEPTH;
 		return false;
 	}
-	if (!helper_charge(engine, 1 + length / 16))
+	if (!helper_charge(engine, CALL_COST + length / 16))
 		return false;
 	uint32_t depth = engine->depth;
 	access_enter_frame(engine, depth + 1);

@@ -40,6 +40,11 @@ static inline bool helper_charge(struct engine *engine, uint64_t cost)
 	return false;
 }
 
+#define STEPS_COST 8u // places that a walk over a map passes for one instruction
+// map_follow() as far as the budget reaches; charges what it took. False: nothing follows, or the
+// budget is spent.
+bool helper_follow(struct engine *engine, struct linked_map *map, const void *key, void *next);
+
 // Host address of memory that a helper reads or writes, or NULL with the fault set. Size 0 gives an
 // address that must not be read.
 uint8_t *helper_in(struct engine *engine, uint64_t address, uint64_t size);

@@ -177,5 +177,6 @@ const struct map_ops devmap_hash_ops = {
         .remove = hash_remove,
         .read = hash_read,
         .next = hash_next,
+        .follow = hash_follow,
         .count = hash_count,
 };

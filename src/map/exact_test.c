@@ -129,6 +129,32 @@ static void walks_over_what_stands_exactly_once(void **state)
 	rig_close(&rig);
 }
 
+// A walk that takes out whoever follows never goes back, and stops where its steps end.
+static void a_walk_goes_on_behind_a_key_that_is_gone(void **state)
+{
+	(void)state;
+	const struct map_def def = {BPF_MAP_TYPE_HASH, 4, 8, 1000, 0, 0, CPUS};
+	cleanup(rig_close) struct rig rig;
+	assert_int_equal(rig_open(&rig, &def), 0);
+	for (uint32_t i = 0; i < 1000; i++)
+		write_number(rig.map, i, i, BPF_ANY, 0);
+	uint8_t met[1000] = {0};
+	uint32_t key, next, count = 0;
+	uint64_t steps = 10000;
+	int rc = map_follow(rig.map, NULL, &key, &steps);
+	for (; !rc; rc = map_follow(rig.map, &key, &next, &steps), key = next) {
+		assert_int_equal(met[key]++, 0);
+		count++;
+		assert_int_equal(map_delete(rig.map, &key), 0); // the walk stands on what is gone
+	}
+	assert_int_equal(rc, -ENOENT);
+	assert_int_equal(count, 1000);
+	assert_in_range(steps, 10000 - 4096, 10000 - 1000);
+	steps = 100;
+	assert_int_equal(map_follow(rig.map, NULL, &key, &steps), -EAGAIN);
+	assert_int_equal(steps, 0);
+}
+
 static void agrees_with_a_model(void **state)
 {
 	const struct map_def *def = *state;
@@ -376,6 +402,7 @@ int main(void)
 	        {"stays as it is when frozen", stays_as_it_is_when_frozen},
 	};
 	const struct CMUnitTest families[] = {
+	        cmocka_unit_test(a_walk_goes_on_behind_a_key_that_is_gone),
 	        cmocka_unit_test(lru_gives_up_what_is_not_used),
 	        cmocka_unit_test(percpu_copies_are_apart),
 	        cmocka_unit_test(slots_hold_numbers_and_know_what_is_empty),

@@ -523,21 +523,35 @@ static bool bucket_next(
 	return found;
 }
 
+// The first key behind `after` (NULL: any) in bucket `at`, or else the first of the buckets that
+// follow.
+static int walk(
+        const struct hash *hash, uint64_t at, const void *after, void *next, uint64_t *steps)
+{
+	for (; at <= hash->bucket_mask; at++, after = NULL) {
+		if (!*steps)
+			return -EAGAIN;
+		--*steps;
+		if (load_relaxed(&hash->buckets[at].head) &&
+		        bucket_next(hash, &hash->buckets[at], after, next))
+			return 0;
+	}
+	return -ENOENT;
+}
+
+int hash_follow(struct map *map, const void *key, void *next, uint64_t *steps)
+{
+	const struct hash *hash = (const struct hash *)map;
+	uint64_t code = key ? hash_key(&hash->seed, key, map->def.key_size) : 0;
+	return walk(hash, (uint32_t)code & hash->bucket_mask, key, next, steps);
+}
+
 int hash_next(struct map *map, const void *key, void *next)
 {
-	struct hash *hash = (struct hash *)map;
-	uint64_t at = 0;
-	if (key && find(hash, key)) {
-		at = (uint32_t)hash_key(&hash->seed, key, map->def.key_size) & hash->bucket_mask;
-		if (bucket_next(hash, &hash->buckets[at], key, next))
-			return 0;
-		at++;
-	}
-	for (; at <= hash->bucket_mask; at++)
-		if (load_relaxed(&hash->buckets[at].head) &&
-		        bucket_next(hash, &hash->buckets[at], NULL, next))
-			return 0;
-	return -ENOENT;
+	uint64_t steps = UINT64_MAX;
+	if (key && !find((const struct hash *)map, key))
+		key = NULL;
+	return hash_follow(map, key, next, &steps);
 }
 
 uint32_t hash_count(const struct map *map)
@@ -555,6 +569,7 @@ const struct map_ops hash_ops = {
         .remove = hash_remove,
         .read = hash_read,
         .next = hash_next,
+        .follow = hash_follow,
         .count = hash_count,
 };
 
@@ -568,5 +583,6 @@ const struct map_ops lru_ops = {
         .remove = hash_remove,
         .read = hash_read,
         .next = hash_next,
+        .follow = hash_follow,
         .count = hash_count,
 };

@@ -13,4 +13,5 @@ int hash_update(struct map *map, const void *key, const void *value, uint64_t fl
 int hash_remove(struct map *map, const void *key);
 int hash_read(struct map *map, const void *key, void *value);
 int hash_next(struct map *map, const void *key, void *next);
+int hash_follow(struct map *map, const void *key, void *next, uint64_t *steps);
 uint32_t hash_count(const struct map *map);

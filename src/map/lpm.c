@@ -14,7 +14,8 @@
 
 #include "base/error.h"
 
-#define DATA_MAX 256u
+#define DATA_MAX    256u
+#define LENGTH_COST 12u
 
 static int lpm_check(const struct map_def *def, struct error *err)
 {
@@ -281,6 +282,21 @@ static int lpm_read(struct map *map, const void *key, void *value)
 	return found ? 0 : -ENOENT;
 }
 
+// A length that is tried costs about a dozen instructions, a cell one.
+static uint64_t lpm_effort(struct map *map, const void *key, bool changes, uint64_t limit)
+{
+	const struct lpm *lpm = (const struct lpm *)map;
+	uint64_t length = length_of(key), effort = load_relaxed(&lpm->longest);
+	if (length > lpm->bits)
+		return 0;
+	if (changes || length < lpm->bits)
+		effort += length * LENGTH_COST;
+	if (changes && effort < limit)
+		effort += trie_effort(
+		        lpm, (const uint8_t *)key + 4, (uint32_t)length, limit - effort);
+	return effort;
+}
+
 static int prefix_order(const struct lpm *lpm, const struct prefix *a, const struct prefix *b)
 {
 	int order = memcmp(a->words, b->words, lpm->data_size);
@@ -356,5 +372,6 @@ const struct map_ops lpm_ops = {
         .remove = lpm_remove,
         .read = lpm_read,
         .next = lpm_next,
+        .effort = lpm_effort,
         .count = lpm_count,
 };

@@ -41,6 +41,7 @@ struct lpm {
 	uint32_t lock;            // writers'
 	uint32_t freed;           // counts what was given back
 	uint32_t count;           // rules
+	uint32_t longest;         // most cells that an entry kept for want of a node
 
 	uint8_t *rules;
 	uint32_t *buckets; // of rules by length and prefix
@@ -93,3 +94,5 @@ uint32_t trie_lookup(const struct lpm *lpm, const uint8_t *data);
 // 0.
 void trie_put(struct lpm *lpm, uint32_t rule, uint32_t old);
 void trie_remove(struct lpm *lpm, uint32_t rule, uint32_t cover); // cover: next longest, or 0
+// Entries that a change of the rule `data`/`length` rewrites; counting stops at `limit`. No lock.
+uint64_t trie_effort(const struct lpm *lpm, const uint8_t *data, uint32_t length, uint64_t limit);

@@ -242,8 +242,14 @@ static void grow(struct lpm *lpm, uint32_t *entry, uint32_t base)
 	uint32_t count = 0, number, first = *entry;
 	for (uint32_t at = first; (at & ENTRY_KIND) == ENTRY_CELL; at = cell_at(lpm, at)->other)
 		count++;
-	if (count <= CELLS_MAX || !(number = pool_take(&lpm->node_pool)))
+	if (count <= CELLS_MAX)
 		return;
+	number = pool_take(&lpm->node_pool);
+	if (!number) {
+		if (count > lpm->longest)
+			store_relaxed(&lpm->longest, count);
+		return;
+	}
 	struct table table = node_table(lpm, number, base);
 	for (uint32_t i = 0; i < NODE_WIDTH; i++)
 		store_release(&table.entries[i], *last_of(lpm, entry));
@@ -307,4 +313,34 @@ void trie_remove(struct lpm *lpm, uint32_t rule, uint32_t cover)
 {
 	struct table table = root_table(lpm);
 	table_remove(lpm, &table, rule, cover);
+}
+
+static void count_entry(
+        const struct lpm *lpm, uint32_t entry, uint32_t depth, uint64_t limit, uint64_t *count)
+{
+	++*count;
+	// A node that is used again meanwhile may lead deeper than the address.
+	if ((entry & ENTRY_KIND) != ENTRY_NODE || depth > lpm->data_size)
+		return;
+	const uint32_t *node = node_at(lpm, entry);
+	for (uint32_t i = 0; i < NODE_WIDTH && *count < limit; i++)
+		count_entry(lpm, load_acquire(&node[i]), depth + 1, limit, count);
+}
+
+uint64_t trie_effort(const struct lpm *lpm, const uint8_t *data, uint32_t length, uint64_t limit)
+{
+	const uint32_t *entries = lpm->root;
+	uint32_t base = 0, end = lpm->root_bits,
+	         index = end == 16 ? data[0] << 8 | data[1] : data[0];
+	uint64_t count = 0;
+	for (; length > end; base = end, end += 8, index = data[base / 8]) {
+		uint32_t entry = load_acquire(&entries[index]);
+		if ((entry & ENTRY_KIND) != ENTRY_NODE)
+			return 1;
+		entries = node_at(lpm, entry);
+	}
+	uint32_t span_size = 1u << (end - length), first = index & ~(span_size - 1);
+	for (uint32_t i = first; i < first + span_size && count < limit; i++)
+		count_entry(lpm, load_acquire(&entries[i]), end / 8, limit, &count);
+	return count;
 }

@@ -207,6 +207,21 @@ int map_next_key(struct map *map, const void *key, void *next)
 	return map->ops->next ? map->ops->next(map, key, next) : -ENOTSUP;
 }
 
+int map_follow(struct map *map, const void *key, void *next, uint64_t *steps)
+{
+	if (map->ops->follow)
+		return map->ops->follow(map, key, next, steps);
+	if (!*steps)
+		return -EAGAIN;
+	--*steps;
+	return map_next_key(map, key, next);
+}
+
+uint64_t map_effort(struct map *map, const void *key, bool changes, uint64_t limit)
+{
+	return map->ops->effort ? map->ops->effort(map, key, changes, limit) : 0;
+}
+
 int map_freeze(struct map *map)
 {
 	bool frozen = false;

@@ -52,6 +52,13 @@ int map_write(struct map *map, const void *key, const void *value, uint64_t flag
 // The key that follows `key` (NULL, or one that is gone: the first) into `next`; -ENOENT at the
 // end. Every entry that stands during the whole walk is met once.
 int map_next_key(struct map *map, const void *key, void *next);
+// As map_next_key(), but what followed a key that is gone still follows it, so that a walk never
+// goes back (and meets nobody twice), and it looks at no more than *steps places: *steps is what is
+// left of them. -EAGAIN where that was too few.
+int map_follow(struct map *map, const void *key, void *next, uint64_t *steps);
+// What an operation on `key` may take beyond the usual, in instructions of a program; counting it
+// stops at `limit`. Tries only: lengths that are tried one by one, entries that a change rewrites.
+uint64_t map_effort(struct map *map, const void *key, bool changes, uint64_t limit);
 int map_freeze(
         struct map *map); // afterwards map_write and map_delete by the control side fail, -EPERM
 

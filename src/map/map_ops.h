@@ -35,6 +35,9 @@ struct map_ops {
 	int (*remove)(struct map *map, const void *key);
 	int (*read)(struct map *map, const void *key, void *value); // map_io_size() bytes
 	int (*next)(struct map *map, const void *key, void *next);
+	int (*follow)(
+	        struct map *map, const void *key, void *next, uint64_t *steps); // NULL: as next
+	uint64_t (*effort)(struct map *map, const void *key, bool changes, uint64_t limit);
 	uint32_t (*slot)(struct map *map, const void *key);
 	uint32_t (*count)(const struct map *map);
 	uint32_t (*consume)(struct map *map, void *data, uint32_t max);

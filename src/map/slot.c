@@ -146,6 +146,7 @@ const struct map_ops slot_hash_ops = {
         .remove = hash_remove,
         .read = hash_read,
         .next = hash_next,
+        .follow = hash_follow,
         .slot = slot_hash_get,
         .count = hash_count,
 };
