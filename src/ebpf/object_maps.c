@@ -14,6 +14,8 @@
 #include "ebpf/object.h"
 #include "ebpf/object_parts.h"
 
+#define OPEN_ENTRIES 64 // as many as a card may have ports, and so engines
+
 // Appends a map to the image and its place to o->maps; *map is valid until the next one.
 int object_map_add(struct object *o, const char *name, struct object_map place, uint32_t *index)
 {
@@ -485,6 +487,27 @@ static int read_legacy_maps(struct object *o, uint32_t section)
 	return rc ? rc : legacy_inner(o, first);
 }
 
+// Arrays without max_entries are those that a program's own loader sizes by the machine's CPUs,
+// queues or interfaces before it loads them. A card has no such loader: it has room for as many.
+static void size_open_maps(struct image *image)
+{
+	for (uint32_t i = 0; i < image->map_count; i++) {
+		struct image_map *map = &image->maps[i];
+		switch (map->max_entries ? BPF_MAP_TYPE_UNSPEC : map->type) {
+		case BPF_MAP_TYPE_ARRAY:
+		case BPF_MAP_TYPE_PERCPU_ARRAY:
+		case BPF_MAP_TYPE_DEVMAP:
+		case BPF_MAP_TYPE_DEVMAP_HASH:
+		case BPF_MAP_TYPE_CPUMAP:
+		case BPF_MAP_TYPE_XSKMAP:
+			map->max_entries = OPEN_ENTRIES;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
 int object_read_maps(struct object *o)
 {
 	int rc = sort_symbols(o);
@@ -496,5 +519,7 @@ int object_read_maps(struct object *o)
 		else if (o->sections[i].role == ROLE_LEGACY)
 			rc = read_legacy_maps(o, i);
 	}
+	if (!rc)
+		size_open_maps(o->image);
 	return rc ? rc : object_read_kconfig(o);
 }

@@ -15,6 +15,7 @@
 
 #define RELOC_ABS64 2
 #define KCONFIG_MAX 256
+#define JIFFIES_HZ  250 // of bpf_jiffies64()
 
 static int slot_add(struct object *o, uint32_t m, uint32_t index, uint32_t target)
 {
@@ -236,6 +237,10 @@ static bool kconfig_value(const char *name, uint64_t *value)
 		if (!uname(&system))
 			sscanf(system.release, "%4u.%3u.%5u", &version, &patch, &minor);
 		*value = version << 16 | (patch & 0xff) << 8 | (minor < 255 ? minor : 255);
+		return true;
+	}
+	if (!strcmp(name, "CONFIG_HZ")) {
+		*value = JIFFIES_HZ;
 		return true;
 	}
 	// Questions to libbpf about the kernel's tracing features, which cards do not have.

@@ -17,8 +17,8 @@ void kernel_free(struct kernel **kernel);
 void kernel_write(struct kernel *kernel, const char *map, const void *key, size_t key_size,
         const void *value, size_t value_size);
 void kernel_tail(struct kernel *kernel, const char *map, uint32_t key, const char *program);
-// *size: room in `out`, then what came; metadata comes in front of the packet.
-void kernel_run(struct kernel *kernel, const void *data, uint32_t size, uint32_t *result, void *out,
+// *out_size: room in `out`, then what came; metadata comes in front of the packet. 0 or -errno.
+int kernel_run(struct kernel *kernel, const void *data, uint32_t size, uint32_t *result, void *out,
         uint32_t *out_size);
 // Compares arrays, hashes, tries (per-CPU: the first CPU's copy), globals and ring buffers; says
 // what differs.

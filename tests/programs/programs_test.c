@@ -170,8 +170,13 @@ static bool run_all(struct bed *bed, struct generation *generation, struct kerne
 		if (!kernel)
 			continue;
 		theirs.size = sizeof(theirs.data);
-		kernel_run(kernel, sample->data, sample->size, &theirs.result, theirs.data,
+		int r = kernel_run(kernel, sample->data, sample->size, &theirs.result, theirs.data,
 		        &theirs.size);
+		if (r) {
+			printf("  packet %u: the kernel does not run it: %s\n", i, strerror(-r));
+			bad++;
+			break;
+		}
 		bad += !agree(&ours, &theirs, i);
 	}
 	if (kernel && !bad && !kernel_maps_agree(kernel, generation))
