@@ -28,6 +28,8 @@ show_experiment() {
 	pids="$fine $pids"
 	until_state "$p2" finished
 	end $fine
+	pause 1.3
+	watch_stop
 	raio swap list -o json >"$dir/swaps"
 	jq -s --slurpfile swaps "$dir/swaps" '
 		($swaps[0] | map(select(.new.function == "p1" or .new.function == "p2")) | sort_by(.sequence)) as $s |
@@ -68,7 +70,6 @@ demo() {
 	show lsl2 "$lsl2" "a switch that learns"
 	show ripv4 "$ripv4" "a router between four networks"
 	show_experiment
-	pause 1.5
 	picture
 	check_receipts 6
 }

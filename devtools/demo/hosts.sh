@@ -183,6 +183,8 @@ show_experiment() {
 	until_state "$p2" finished
 	kill $numbered 2>/dev/null || true
 	await $numbered || fail "$(cat "$dir/error")"
+	pause 1.3
+	watch_stop
 	say ''
 	jq -r --arg levels "$levels" -f devtools/demo/experiment.jq "$dir/experiment"
 	say ''
@@ -228,7 +230,6 @@ demo() {
 	show_lsl2
 	show_ripv4
 	show_experiment
-	pause 1.5
 	picture
 	check_receipts 6
 }

@@ -165,9 +165,16 @@ watch_start() {
 	printf "\n         %-7s  %-15s  %-15s  %-15s  %s\n" function "  port 0" "  port 1" "  port 2" "  port 3"
 	mkfifo "$dir/top"
 	"$build/raio" -q top -o json --watch >"$dir/top" 2>/dev/null &
-	pids="$! $pids"
+	top=$!
+	pids="$top $pids"
 	tee "$dir/readings" <"$dir/top" | jq --unbuffered -r -f devtools/demo/reading.jq | watch_lines &
 	watcher=$!
+}
+
+watch_stop() {
+	end $top
+	await $watcher || true
+	watcher=''
 }
 
 watch_lines() {
