@@ -651,7 +651,7 @@ static void says_what_to_do_about_what_it_refuses(void **state)
 {
 	read_bad("bad_data_pointer", NULL, ENOTSUP, "global data cannot hold addresses");
 	read_bad("bad_extern", NULL, ENOTSUP, "'elsewhere'");
-	read_bad("bad_config", NULL, ENOTSUP, "'CONFIG_HZ'");
+	read_bad("bad_config", NULL, ENOTSUP, "'CONFIG_NR_CPUS'");
 	read_bad("bad_map_attribute", NULL, ENOTSUP, "'colour'");
 	read_bad("bad_section", NULL, ENOTSUP, "'my_data'");
 }

@@ -4,11 +4,11 @@
 
 #include <bpf/bpf_helpers.h>
 
-extern int CONFIG_HZ __kconfig;
+extern int CONFIG_NR_CPUS __kconfig;
 
 SEC("xdp") int asks(struct xdp_md *ctx)
 {
-	return CONFIG_HZ > 100;
+	return CONFIG_NR_CPUS > 100;
 }
 
 char _license[] SEC("license") = "GPL";
