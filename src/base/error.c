@@ -27,7 +27,7 @@ int error_prefix(struct error *err, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(err->text, sizeof(err->text), format, args);
 	va_end(args);
-	strncat(err->text, ": ", sizeof(err->text) - 1 - strlen(err->text));
-	strncat(err->text, text, sizeof(err->text) - 1 - strlen(err->text));
+	size_t used = strlen(err->text), room = sizeof(err->text) - used;
+	snprintf(err->text + used, room, ": %.*s", (int)room, text);
 	return -err->code;
 }
