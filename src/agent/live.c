@@ -93,6 +93,20 @@ static const char *function_of_tag(struct queue *queue, const char *tag)
 	return strcmp(tag, RUN_DEFAULT_TAG) == 0 ? queue->default_function : NULL;
 }
 
+#define PORTS_TEXT 256 // room for any set of ports
+
+// "0,1,3".
+static const char *ports_text(uint64_t ports, char text[PORTS_TEXT])
+{
+	size_t used = 0;
+	text[0] = 0;
+	for (int i = 0; i < 64; i++)
+		if (ports >> i & 1)
+			used += (size_t)snprintf(
+			        text + used, PORTS_TEXT - used, "%s%d", used ? "," : "", i);
+	return text;
+}
+
 int live_swap(struct queue *queue, uint64_t id, uint64_t ports, uint64_t at_ns, struct run *in,
         json_t *receipts, struct error *err)
 {
@@ -114,6 +128,7 @@ int live_swap(struct queue *queue, uint64_t id, uint64_t ports, uint64_t at_ns, 
 	}
 	if (receipts)
 		json_array_append(receipts, json);
+	char list[PORTS_TEXT];
 	char *text = json_dumps(json, JSON_COMPACT);
 	struct error
 	        ignored; // the swap has been made; a full disk only costs its entry in the list
@@ -123,11 +138,11 @@ int live_swap(struct queue *queue, uint64_t id, uint64_t ports, uint64_t at_ns, 
 	        in    ? in->function
 	        : old ? old->function
 	              : "",
-	        in ? in->id : old_id, "swap %llu: %s to %s on ports %#llx, %llu packets lost",
+	        in ? in->id : old_id, "swap %llu: %s to %s on ports %s, %llu packets lost",
 	        (unsigned long long)receipt->sequence,
 	        json_string_value(json_object_get(json_object_get(json, "old"), "function")),
 	        json_string_value(json_object_get(json_object_get(json, "new"), "function")),
-	        (unsigned long long)ports, (unsigned long long)receipt->lost);
+	        ports_text(ports, list), (unsigned long long)receipt->lost);
 	if (queue->options.swapped)
 		queue->options.swapped(queue->options.context, json);
 	json_decref(json);

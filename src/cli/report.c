@@ -165,7 +165,7 @@ static void print_ports(const json_t *report, FILE *out)
 	const json_t *item;
 	size_t i;
 	char text[NUMBER_SIZE];
-	if (table_new("+PORT +RECEIVED +PASS +TX +REDIRECT +DROP +ABORTED +SENT", &table) < 0)
+	if (table_new("+PORT +RECEIVED +PASS +TX +REDIRECT +DROP +ABORTED +SENT +LOST", &table) < 0)
 		return;
 	json_array_foreach(json_object_get(report, "ports"), i, item)
 	{
@@ -180,6 +180,7 @@ static void print_ports(const json_t *report, FILE *out)
 			                         text));
 		}
 		table_add(table, number_grouped(member_count(item, "sent"), text));
+		table_add(table, number_grouped(member_count(item, "dropped"), text));
 	}
 	if (table_rows(table))
 		fputs("\n", out);
