@@ -3,6 +3,7 @@
 // at (RFC 9112 sections 6 and 9); after a 400 the connection is closed.
 #include "agent/http.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <stdarg.h>
@@ -90,14 +91,27 @@ struct framing {
 	bool bad;
 };
 
-static enum MHD_Result look_at_header(
-        void *context, enum MHD_ValueKind kind, const char *key, const char *value)
+// RFC 9110 section 5.6.2, and what no value may hold (section 5.5). libmicrohttpd lets all of it
+// pass.
+static bool is_sound(const char *key, size_t key_size, const char *value, size_t size)
+{
+	for (size_t i = 0; i < key_size; i++)
+		if (!isalnum((unsigned char)key[i]) && !memchr("!#$%&'*+-.^_`|~", key[i], 15))
+			return false;
+	for (size_t i = 0; i < size; i++)
+		if (value[i] == '\r' || value[i] == '\n' || !value[i])
+			return false;
+	return key_size > 0;
+}
+
+static enum MHD_Result look_at_header(void *context, enum MHD_ValueKind kind, const char *key,
+        size_t key_size, const char *value, size_t size)
 {
 	(void)kind;
 	struct framing *framing = context;
-	if (!key || !*key)
+	if (!key || !is_sound(key, key_size, value, value ? size : 0)) {
 		framing->bad = true;
-	else if (strcasecmp(key, "Content-Length") == 0) {
+	} else if (strcasecmp(key, "Content-Length") == 0) {
 		framing->lengths++;
 		framing->bad |= !value || !*value || strspn(value, "0123456789") != strlen(value);
 	} else if (strcasecmp(key, "Transfer-Encoding") == 0) {
@@ -107,14 +121,33 @@ static enum MHD_Result look_at_header(
 	return MHD_YES;
 }
 
+// Decodes once and in place. What would end a name early stays as it came, so that nothing is found
+// under it.
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+	(void)context, (void)connection;
+	char *to = text;
+	for (const char *from = text; *from; to++) {
+		char hex[3] = {0};
+		if (*from == '%' && isxdigit((unsigned char)from[1]) &&
+		        isxdigit((unsigned char)from[2]))
+			memcpy(hex, from + 1, 2);
+		char byte = (char)strtoul(hex, NULL, 16);
+		*to = byte ? byte : *from;
+		from += byte ? 3 : 1;
+	}
+	*to = '\0';
+	return (size_t)(to - text);
+}
+
 // 0 to go on, or the status of what has been answered.
 static void check_head(struct request *request, const char *url, const char *method)
 {
 	struct framing framing = {0};
-	MHD_get_connection_values(request->connection, MHD_HEADER_KIND, look_at_header, &framing);
+	MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, look_at_header, &framing);
 	if (framing.bad || framing.lengths + framing.encodings > 1) {
 		request_error(request, STATUS_INVALID, NULL,
-		        "the request's length is told in a way that can be understood differently");
+		        "a header of the request, or its length, can be understood in two ways");
 		return;
 	}
 	const char *length =
@@ -280,7 +313,7 @@ int http_new(const struct http_options *options, struct http **out, struct error
 	        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_CONNECTION_LIMIT,
 	        (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
 	        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536,
-	        MHD_OPTION_END);
+	        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
 	if (!http->daemon) {
 		free(http);
 		return error_set(err, EIO, "cannot start the HTTP server on descriptor %d",

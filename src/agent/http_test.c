@@ -160,6 +160,8 @@ static const struct {
                 "POST /v1/runs HTTP/1.1\r\n" HOST
                 "Transfer-Encoding: chunked\r\n\r\n-7\r\n{\"x\":1}\r\n0\r\n\r\n",
                 0},
+        {"blank before colon", "GET /v1/runs HTTP/1.1\r\n" HOST "A : b\r\n\r\n", 400},
+        {"lone CR", "GET /v1/runs HTTP/1.1\r\n" HOST "A: b\rC: d\r\n\r\n", 400},
         {"no host", "GET /healthz HTTP/1.1\r\n\r\n", 0},
         {"no version", "GET /healthz\r\n\r\n", 0},
         {"rubbish", "\001\002\003\r\n\r\n", 0},

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "ebpf/image.h"
 #include "engine/generation.h"
 
 int slice_parse(const json_t *json, uint64_t *slice_ns, struct error *err)
@@ -55,9 +56,11 @@ int policy_check(const json_t *json, struct error *err)
 	const char *word = json_string_value(json);
 	if (!json || (word && (strcmp(word, "fresh") == 0 || strcmp(word, "carry") == 0)))
 		return 0;
-	bool good = json_is_array(json);
-	for (size_t i = 0; good && i < json_array_size(json); i++)
-		good = json_is_string(json_array_get(json, i));
+	bool good = json_is_array(json) && json_array_size(json) <= IMAGE_MAPS_MAX;
+	for (size_t i = 0; good && i < json_array_size(json); i++) {
+		const json_t *name = json_array_get(json, i);
+		good = json_is_string(name) && json_string_length(name) < IMAGE_NAME_MAX;
+	}
 	return good ? 0
 	            : error_set(err, EINVAL,
 	                      "maps must be \"fresh\", \"carry\" or a list of map names");
