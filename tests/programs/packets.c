@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 struct builder {
@@ -145,9 +146,9 @@ static void put_ipv4(struct builder *b)
 		ip.frag_off = htons((uint16_t)(pick(b, 2) ? 0x2000 : pick(b, 0x2000)));
 	put(b, &ip, sizeof(ip));
 	put_noise(b, options);
-	struct iphdr *placed = (struct iphdr *)(b->sample->data + at);
+	uint8_t *placed = b->sample->data + at;
 	uint16_t sum = checksum(placed, (uint32_t)sizeof(ip) + options);
-	memcpy(&placed->check, &sum, sizeof(sum));
+	memcpy(placed + offsetof(struct iphdr, check), &sum, sizeof(sum));
 	put_transport(b, protocol);
 }
 
