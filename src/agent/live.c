@@ -116,6 +116,8 @@ int live_swap(struct queue *queue, uint64_t id, uint64_t ports, uint64_t at_ns, 
 	int rc = queue->card->ops->swap(queue->card, id, ports, at_ns, receipt, err);
 	if (rc)
 		return rc;
+	if (!receipt->port_count && receipt->old_generation == receipt->new_generation)
+		return 0; // they ran it already: nothing changed
 	uint64_t old_id = run_of_tag(receipt->old_tag);
 	struct run *old = queue_find(queue, old_id);
 	json_t *json = receipt_json(receipt, function_of_tag(queue, receipt->old_tag),
