@@ -14,10 +14,12 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -105,6 +107,7 @@ static void agent_start(struct house *house, const char *port)
 	}
 	house->agent = fork();
 	if (house->agent == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGTERM); // also where we end early
 		if (!freopen(format(log, "%s/log", house->dir), "a", stderr))
 			_exit(1);
 		execv(argv[0], argv);
@@ -235,7 +238,9 @@ static void measure_runs(struct bench *bench, struct house *house)
 {
 	static const char *const functions[] = {"wire", "lsl2", "ripv4", "ddos"};
 	char path[4096];
-	bool has_peer = system("ip link add rbench0 type veth peer name rbench1 2>/dev/null && "
+	// In a network namespace of our own, which goes with us.
+	bool has_peer = unshare(CLONE_NEWNET) == 0 &&
+	                system("ip link add rbench0 type veth peer name rbench1 2>/dev/null && "
 	                       "ip link set rbench0 up && ip link set rbench1 up") == 0;
 	agent_start(house, "gen:rate=100kpps");
 	for (size_t f = 0; f < ARRAY_SIZE(functions); f++) {
@@ -252,8 +257,6 @@ static void measure_runs(struct bench *bench, struct house *house)
 		run_once(bench, house, function, false);
 		run_once(bench, house, function, true);
 	}
-	if (has_peer && system("ip link del rbench0"))
-		die("ip link del failed");
 	agent_stop(house);
 }
 
