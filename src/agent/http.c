@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "agent/loop.h"
 #include "base/buffer.h"
@@ -22,6 +23,7 @@
 #define REQUEST_DEADLINE_NS (60 * NS_PER_S)
 #define STREAM_BACKLOG_MAX  (8u << 20)
 #define IDLE_TIMEOUT_S      60u
+#define HEAD_DEADLINE_NS    (30 * NS_PER_S) // from connection, or the answer before, to a whole head
 
 struct request {
 	struct http *http;
@@ -41,8 +43,16 @@ struct request {
 	void *gone_context;
 };
 
+// A connection, with or without a request in it.
+struct peer {
+	int fd;
+	uint64_t waits_ns; // since when it owes us a head; UINT64_MAX: it does not
+	struct peer *next, **link;
+};
+
 struct http {
 	struct MHD_Daemon *daemon;
+	struct peer *peers;
 	struct loop *loop;
 	struct watch watch;
 	struct timer timer;
@@ -52,16 +62,81 @@ struct http {
 	bool running;
 };
 
+static unsigned connections(const struct http *http)
+{
+	const union MHD_DaemonInfo *info =
+	        MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+	return info ? info->num_connections : 0;
+}
+
+// Ends connections that keep us waiting for a request, also those that send it byte by byte.
+// Returns when to look again.
+static uint64_t hang_up(struct http *http)
+{
+	uint64_t now_ns = clock_ns(), next_ns = UINT64_MAX;
+	for (struct peer *peer = http->peers; peer; peer = peer->next) {
+		if (peer->waits_ns == UINT64_MAX)
+			continue;
+		uint64_t end_ns = peer->waits_ns + http->options.head_ns;
+		if (end_ns <= now_ns) {
+			shutdown(peer->fd, SHUT_RDWR); // the library meets its end, and closes it
+			peer->waits_ns = UINT64_MAX;
+		} else if (end_ns < next_ns) {
+			next_ns = end_ns;
+		}
+	}
+	return next_ns;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **slot,
+        enum MHD_ConnectionNotificationCode what)
+{
+	struct http *http = context;
+	struct peer *peer = *slot;
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		const union MHD_ConnectionInfo *info =
+		        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		peer = info ? calloc(1, sizeof(*peer)) : NULL;
+		if (!peer)
+			return;
+		*peer = (struct peer){info->connect_fd, clock_ns(), http->peers, &http->peers};
+		if (peer->next)
+			peer->next->link = &peer->next;
+		http->peers = peer;
+	} else if (peer) {
+		*peer->link = peer->next;
+		if (peer->next)
+			peer->next->link = peer->link;
+		free(peer);
+	}
+	*slot = peer;
+}
+
+static void peer_waits(struct MHD_Connection *connection, uint64_t since_ns)
+{
+	const union MHD_ConnectionInfo *info =
+	        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct peer *peer = info ? info->socket_context : NULL;
+	if (peer)
+		peer->waits_ns = since_ns;
+}
+
 static void turn(struct http *http)
 {
 	if (http->running)
 		return;
 	http->running = true;
+	unsigned before = connections(http);
 	MHD_run(http->daemon);
+	// At its limit the library listens no more; only the turn after the one in which
+	// connections ended takes that up again, and no event asks for it.
+	if (connections(http) < before)
+		MHD_run(http->daemon);
 	http->running = false;
 	MHD_UNSIGNED_LONG_LONG wait_ms;
-	uint64_t at = UINT64_MAX;
-	if (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES)
+	uint64_t at = hang_up(http);
+	if (MHD_get_timeout(http->daemon, &wait_ms) == MHD_YES &&
+	        clock_ns() + wait_ms * NS_PER_MS < at)
 		at = clock_ns() + wait_ms * NS_PER_MS;
 	loop_timer(http->loop, &http->timer, at);
 }
@@ -257,6 +332,7 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
 	struct request *request = *slot;
 	(void)version;
 	if (!request) {
+		peer_waits(connection, UINT64_MAX);
 		*slot = request = request_new(http, connection);
 		if (!request)
 			return MHD_NO;
@@ -287,7 +363,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
         enum MHD_RequestTerminationCode why)
 {
 	struct request *request = *slot;
-	(void)context, (void)connection, (void)why;
+	(void)context, (void)why;
+	peer_waits(connection, clock_ns());
 	if (!request)
 		return;
 	*slot = NULL;
@@ -306,14 +383,17 @@ int http_new(const struct http_options *options, struct http **out, struct error
 	if (!http)
 		return error_set(err, ENOMEM, "no memory for the HTTP server");
 	http->options = *options;
+	if (!http->options.head_ns)
+		http->options.head_ns = HEAD_DEADLINE_NS;
 	http->loop = options->loop;
 	http->timer = (struct timer){.fire = on_timer, .at_ns = UINT64_MAX};
 	http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
 	        on_access, http, MHD_OPTION_LISTEN_SOCKET, options->listen_fd,
-	        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_CONNECTION_LIMIT,
-	        (unsigned)HTTP_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S,
-	        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536,
-	        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
+	        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
+	        on_connection, http, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
+	        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+	        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)65536, MHD_OPTION_UNESCAPE_CALLBACK,
+	        unescape, NULL, MHD_OPTION_END);
 	if (!http->daemon) {
 		free(http);
 		return error_set(err, EIO, "cannot start the HTTP server on descriptor %d",

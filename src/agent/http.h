@@ -27,6 +27,7 @@ struct http_options {
 	int listen_fd; // listening socket; the server closes it
 	void (*handle)(void *context, struct request *request);
 	void *context;
+	uint64_t head_ns; // how long a connection may owe a whole head; 0: 30 s
 };
 
 int http_new(const struct http_options *options, struct http **http, struct error *err);

@@ -22,6 +22,7 @@
 #include "agent/http.h"
 #include "agent/loop.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 struct bench {
@@ -58,7 +59,8 @@ static void serve(int fd)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (loop_new(&loop, &err))
 		_exit(1);
-	struct http_options options = {.loop = loop, .listen_fd = fd, .handle = handle};
+	struct http_options options = {
+	        .loop = loop, .listen_fd = fd, .handle = handle, .head_ns = NS_PER_S};
 	_exit(http_new(&options, &http, &err) ? 1 : loop_run(loop));
 }
 
@@ -239,6 +241,43 @@ static void random_bytes_stop_nothing(void **state)
 	        200);
 }
 
+static int open_peer(struct bench *bench)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(
+	        connect(fd, (struct sockaddr *)&bench->address, sizeof(bench->address)), 0);
+	return fd;
+}
+
+static void listens_again_after_too_many_connections(void **state)
+{
+	int fds[HTTP_CONNECTIONS_MAX + 4];
+	char answer[4096];
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = open_peer(*state);
+	usleep(50000);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	usleep(50000);
+	assert_int_equal(
+	        talk(*state, cases[0].request, strlen(cases[0].request), answer, sizeof(answer)),
+	        200);
+}
+
+// A byte now and then keeps no connection open: the head as a whole has a deadline.
+static void a_head_that_comes_byte_by_byte_is_given_up(void **state)
+{
+	int fd = open_peer(*state);
+	static const char head[] = "GET /v1/functions/ab HTTP/1.1\r\n" HOST "A: ";
+	assert_int_equal(send(fd, head, sizeof(head) - 1, 0), sizeof(head) - 1);
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+	int drips = 0;
+	while (drips < 40 && poll(&wait, 1, 100) == 0)
+		drips += (int)send(fd, "a", 1, MSG_NOSIGNAL) == 1;
+	close(fd);
+	assert_in_range(drips, 5, 20);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -247,6 +286,8 @@ int main(void)
 	        TEST(each_request_is_answered_or_refused),
 	        TEST(refusal_closes_the_connection),
 	        TEST(json_depth_and_header_size_are_bounded),
+	        TEST(listens_again_after_too_many_connections),
+	        TEST(a_head_that_comes_byte_by_byte_is_given_up),
 	        TEST(random_bytes_stop_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
