@@ -4,6 +4,7 @@
 dir='' pids='' namespaces='' watcher='' bold='' plain=''
 levels=' .:-=+*#@'
 [ "$(locale charmap 2>/dev/null)" != UTF-8 ] || levels=' ▁▂▃▄▅▆▇█'
+export LC_ALL=C # the words and decimal points of ping and others
 if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then
 	bold=$(printf '\033[1m') plain=$(printf '\033[0m')
 fi
