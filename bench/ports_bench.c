@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ports cost. Three cases:
 //
-// forward, veth, 64 B: source -> in | forwarder | out -> sink, over two veth pairs in a network
-// namespace of this process; packets that reach the sink, in millions for a second of the
-// forwarder's CPU time, while the source overloads it. Sides: `baseline` (l2fwd_baseline.c),
-// `ports` (our drivers in the barest loop), `card` (the soft card with wire). The source is
-// BPF_PROG_RUN with live frames on one CPU; the forwarder has the other.
+// forward, veth, 64 B: source -> in | forwarder | out -> sink, over two veth pairs a forwarder, all
+// alike, in a network namespace of this process; packets that reach the sink, in millions for a
+// second of the forwarder's CPU time. Sides: `baseline` (l2fwd_baseline.c), `ports` (our drivers in
+// the barest loop), `card` (the soft card with wire, in its interpreter); all of them poll, and
+// none is ever without packets: each in its turn is stopped, its receive ring is filled
+// (BPF_PROG_RUN with live frames, on another CPU), and it runs until all of them have arrived.
+// Turns take under a millisecond and the three alternate, so that what else the machine does meets
+// all of them; from sample to sample they change places.
 //
 // gen to sink, wire: ns a packet of a card of one worker, of the interpreter alone, and the
 // difference, which is what the port and card layers cost (promised: under 25).
 //
 // gen to sink: ns a packet of the generator's receive and transmit alone, by frame size.
-#include <bpf/bpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/bpf.h>
+#include <linux/if_link.h>
+#include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,7 +43,10 @@
 #include "port/port.h"
 
 #define ROUNDS  15
-#define PACKETS (1u << 20) // a run
+#define SIDES   3
+#define TURNS   60 // of each side, a sample
+#define TURN_NS (50 * NS_PER_MS)
+#define PACKETS 1024u // a turn: what a receive ring and our frames that wait can hold
 
 static char folder[4096]; // of this executable
 
@@ -138,10 +146,10 @@ static uint32_t forward(struct pair *pair, int from)
 	return n;
 }
 
-static void run_ports(void)
+static void run_ports(const char *in, const char *out)
 {
 	struct pair pair = {0};
-	open_pair(&pair, "af_xdp:in0,host=none", "af_xdp:out0,host=none");
+	open_pair(&pair, in, out);
 	while (!stop)
 		for (int from = 0; from < 2; from++) {
 			forward(&pair, from);
@@ -152,9 +160,9 @@ static void run_ports(void)
 }
 
 // The whole card, in this process: one worker, wire on both ports.
-static void run_card(void)
+static void run_card(const char *in, const char *out)
 {
-	const char *specs[] = {"af_xdp:in0,host=none", "af_xdp:out0,host=none"};
+	const char *specs[] = {in, out};
 	const struct soft_card_options options = {
 	        .port_specs = specs, .port_count = 2, .worker_count = 1, .busy_poll = true};
 	struct card *card = NULL;
@@ -166,121 +174,219 @@ static void run_card(void)
 	card_free(&card);
 }
 
-static void run_program(const char *name)
+static void run_baseline(const char *in, const char *out)
 {
 	char path[8192];
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	execl(path, name, "in0", "out0", NULL);
+	snprintf(path, sizeof(path), "%s/l2fwd_baseline", folder);
+	execl(path, "l2fwd_baseline", in, out, NULL);
 	die(path, strerror(errno));
 }
 
-static pid_t start(const char *side)
+static const char *const side_names[SIDES] = {"baseline", "ports", "card"};
+
+struct forwarder {
+	pid_t child;
+	clockid_t clock;
+	unsigned place;   // of its interfaces: sourceN - inN, outN - sinkN
+	int in, sink;     // indices
+	int counters;     // rtnetlink
+	int source;       // packet socket on the source
+	double ns[TURNS]; // a packet
+	unsigned turns;
+};
+
+static pid_t start(unsigned side, unsigned place)
 {
+	char in[32], out[32];
 	pid_t child = fork();
 	if (child < 0)
 		die("fork", strerror(errno));
 	if (child > 0)
 		return child;
 	pin(1);
-	if (strcmp(side, "baseline") == 0)
-		run_program("l2fwd_baseline");
+	const char *form = side ? "af_xdp:%s%u,host=none" : "%s%u";
+	snprintf(in, sizeof(in), form, "in", place);
+	snprintf(out, sizeof(out), form, "out", place);
+	if (side == 0)
+		run_baseline(in, out);
 	signal(SIGTERM, on_signal);
-	if (strcmp(side, "card") == 0)
-		run_card();
+	if (side == 1)
+		run_ports(in, out);
 	else
-		run_ports();
+		run_card(in, out);
 	_exit(0);
 }
 
-static uint64_t arrived(void)
+// Packets that have reached an interface: one short question to the kernel, which takes a
+// microsecond or two.
+static uint64_t arrived(const struct forwarder *forwarder, int ifindex)
 {
-	char line[512];
-	unsigned long long packets = 0;
-	FILE *file = fopen("/proc/thread-self/net/dev", "r");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, " sink0: %*u %llu", &packets) == 1)
-			break;
-	if (file)
-		fclose(file);
+	struct {
+		struct nlmsghdr header;
+		struct if_stats_msg stats;
+	} question = {
+	        .header = {sizeof(question), RTM_GETSTATS, NLM_F_REQUEST, 0, 0},
+	        .stats = {.ifindex = (uint32_t)ifindex,
+	                .filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64)},
+	};
+	struct {
+		struct nlmsghdr header;
+		struct if_stats_msg stats;
+		struct rtattr attribute;
+		struct rtnl_link_stats64 link;
+		uint8_t rest[256];
+	} answer = {0};
+	if (send(forwarder->counters, &question, sizeof(question), 0) < 0 ||
+	        recv(forwarder->counters, &answer, sizeof(answer), 0) < 0 ||
+	        answer.attribute.rta_type != IFLA_STATS_LINK_64)
+		die("counters of an interface", strerror(errno));
+	uint64_t packets;
+	memcpy(&packets, (uint8_t *)&answer.link + offsetof(struct rtnl_link_stats64, rx_packets),
+	        sizeof(packets));
 	return packets;
 }
 
-static int source_program(void)
+static int index_of(const char *name, unsigned place)
 {
-	const struct bpf_insn code[] = {
-	        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_TX},
-	        {.code = BPF_JMP | BPF_EXIT},
-	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "source", "Apache-2.0", code, 2, NULL);
-	if (fd < 0)
-		die("source", strerror(-fd));
+	char whole[IFNAMSIZ];
+	snprintf(whole, sizeof(whole), "%s%u", name, place);
+	return (int)if_nametoindex(whole);
+}
+
+static int open_source(unsigned place)
+{
+	struct sockaddr_ll address = {
+	        .sll_family = AF_PACKET, .sll_ifindex = index_of("source", place)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	        setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &(int){1}, sizeof(int)))
+		die("source", strerror(errno));
 	return fd;
 }
 
-static void send_packets(int program, uint32_t n)
+static void send_packets(const struct forwarder *forwarder, uint32_t n)
 {
 	uint8_t frame[60] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5};
-	struct xdp_md context = {
-	        .data_end = sizeof(frame), .ingress_ifindex = if_nametoindex("source0")};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = sizeof(frame),
-	        .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = (int)n,
-	        .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 64);
-	int status = bpf_prog_test_run_opts(program, &options);
-	if (status)
-		die("BPF_PROG_RUN with live frames", strerror(-status));
+	struct iovec part = {frame, sizeof(frame)};
+	struct mmsghdr messages[BURST_MAX];
+	for (uint32_t i = 0; i < BURST_MAX; i++)
+		messages[i].msg_hdr = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1};
+	for (; n; n -= n < BURST_MAX ? n : BURST_MAX)
+		sendmmsg(forwarder->source, messages, n < BURST_MAX ? n : BURST_MAX, 0);
 }
 
-// Sends a little until the forwarder is up and something arrives.
-static void await_forwarder(const char *side, int program)
+// Starts a forwarder, waits until it forwards, and stops it.
+static void open_forwarder(struct forwarder *forwarder, unsigned side, unsigned place)
 {
-	uint64_t before = arrived(), until_ns = clock_ns() + 5 * NS_PER_S;
-	while (arrived() == before) {
+	forwarder->place = place;
+	forwarder->source = open_source(place);
+	forwarder->in = index_of("in", place);
+	forwarder->sink = index_of("sink", place);
+	forwarder->turns = 0;
+	forwarder->child = start(side, place);
+	clock_getcpuclockid(forwarder->child, &forwarder->clock);
+	uint64_t before = arrived(forwarder, forwarder->sink), until_ns = clock_ns() + 5 * NS_PER_S;
+	while (arrived(forwarder, forwarder->sink) == before) {
 		if (clock_ns() > until_ns)
-			die(side, "does not forward");
-		send_packets(program, 256);
+			die(side_names[side], "does not forward");
+		send_packets(forwarder, 64);
 		usleep(20000);
 	}
-	send_packets(program, PACKETS / 8);
+	kill(forwarder->child, SIGSTOP);
+	waitpid(forwarder->child, NULL, WUNTRACED);
 }
 
-static void sample_forwarding(struct bench *bench, const char *side, int program)
+// Fills the forwarder's receive ring. Returns how many packets it has: on a busy machine the
+// source's own interface may lose some.
+static uint64_t fill(struct forwarder *forwarder)
 {
-	pid_t child = start(side);
-	await_forwarder(side, program);
-	clockid_t clock = CLOCK_MONOTONIC;
-	clock_getcpuclockid(child, &clock);
-	uint64_t before = arrived(), begin_ns = cpu_ns(clock);
-	send_packets(program, PACKETS);
-	double seconds = (double)(cpu_ns(clock) - begin_ns) / NS_PER_S;
-	double packets = (double)(arrived() - before);
+	uint64_t before = arrived(forwarder, forwarder->in), there;
+	send_packets(forwarder, PACKETS);
+	for (int tries = 0;; tries++) {
+		there = arrived(forwarder, forwarder->in) - before;
+		if (there >= PACKETS || tries == 50)
+			return there;
+		usleep(100);
+	}
+}
+
+// A turn counts if the machine was not too busy to let all packets through.
+static void take_turn(struct forwarder *forwarder)
+{
+	uint64_t before = arrived(forwarder, forwarder->sink), packets = fill(forwarder);
+	bool counts = packets == PACKETS;
+	uint64_t begin_ns = cpu_ns(forwarder->clock), until_ns = clock_ns() + TURN_NS;
+	kill(forwarder->child, SIGCONT);
+	while (arrived(forwarder, forwarder->sink) < before + packets && counts)
+		counts = clock_ns() < until_ns;
+	uint64_t end_ns = cpu_ns(forwarder->clock);
+	usleep(counts ? 100 : 20000); // it takes back what it has sent, or ends what it still has
+	kill(forwarder->child, SIGSTOP);
+	waitpid(forwarder->child, NULL, WUNTRACED);
+	if (!counts)
+		return;
+	forwarder->ns[forwarder->turns++] = (double)(end_ns - begin_ns) / (double)packets;
+}
+
+static void close_forwarder(struct forwarder *forwarder, const char *side)
+{
 	int status = 0;
-	kill(child, SIGTERM);
-	waitpid(child, &status, 0);
+	close(forwarder->source);
+	kill(forwarder->child, SIGTERM);
+	kill(forwarder->child, SIGCONT);
+	waitpid(forwarder->child, &status, 0);
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		die(side, "failed");
+}
+
+static int compare(const void *a, const void *b)
+{
+	double first = *(const double *)a, second = *(const double *)b;
+	return (first > second) - (first < second);
+}
+
+// A sample of a side is the median of its turns.
+static void sample_forwarding(
+        struct bench *bench, struct forwarder forwarders[SIDES], unsigned round)
+{
+	for (unsigned side = 0; side < SIDES; side++)
+		open_forwarder(&forwarders[side], side, (side + round) % SIDES);
+	for (unsigned turn = 0; turn < TURNS; turn++)
+		for (unsigned side = 0; side < SIDES; side++)
+			take_turn(&forwarders[side]);
+	for (unsigned side = 0; side < SIDES; side++) {
+		struct forwarder *forwarder = &forwarders[side];
+		close_forwarder(forwarder, side_names[side]);
+		if (!forwarder->turns)
+			die(side_names[side], "forwarded no turn's packets whole");
+		qsort(forwarder->ns, forwarder->turns, sizeof(forwarder->ns[0]), compare);
+		bench_sample(bench, "forward, veth, 64 B", side_names[side], "Mpps",
+		        1e3 / forwarder->ns[forwarder->turns / 2]);
+	}
 	usleep(300000); // the kernel frees the queues
-	bench_sample(bench, "forward, veth, 64 B", side, "Mpps", packets / seconds / 1e6);
 }
 
 static void bench_forwarding(struct bench *bench)
 {
+	struct forwarder forwarders[SIDES];
 	if (unshare(CLONE_NEWNET)) {
 		fprintf(stderr, "ports_bench: no network namespace (run as root): forwarding is "
 		                "left out\n");
 		return;
 	}
 	if (system("sysctl -qw net.ipv6.conf.default.disable_ipv6=1; "
-	           "ip link add source0 type veth peer name in0 && "
-	           "ip link add out0 type veth peer name sink0 && "
-	           "for i in source0 in0 out0 sink0; do ip link set $i up || exit 1; done"))
+	           "for n in 0 1 2; do "
+	           "ip link add source$n type veth peer name in$n && "
+	           "ip link add out$n type veth peer name sink$n && "
+	           "for i in source in out sink; do ip link set $i$n up || exit 1; done; done"))
 		die("ip link", "cannot make the veth pairs");
-	int program = source_program();
-	const char *sides[] = {"baseline", "ports", "card"};
+	int counters = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	for (unsigned side = 0; side < SIDES; side++)
+		forwarders[side].counters = counters;
 	pin(0);
-	for (int round = 0; round < ROUNDS; round++)
-		for (size_t i = 0; i < ARRAY_SIZE(sides); i++)
-			sample_forwarding(bench, sides[i], program);
-	close(program);
+	for (unsigned round = 0; round < ROUNDS; round++)
+		sample_forwarding(bench, forwarders, round);
+	close(counters);
 }
 
 static void bench_generator(struct bench *bench, const char *name, const char *spec)

@@ -53,7 +53,7 @@ struct af_xdp_config {
 struct af_xdp {
 	struct xsk_ring_cons rx, completed;
 	struct xsk_ring_prod tx, fill;
-	uint64_t *held; // a bit a frame
+	bool *held;     // by frame
 	uint32_t first; // card address of the packet memory
 	uint32_t waiting, sending, spare_count, loops;
 	uint32_t spare[SPARE_MAX]; // offsets of frames
@@ -123,14 +123,12 @@ static bool take_spare(struct port *port, uint32_t wanted)
 
 static void hold(struct af_xdp *xdp, uint32_t offset)
 {
-	uint32_t frame = offset / FRAME_SIZE;
-	xdp->held[frame / 64] |= 1ull << (frame % 64);
+	xdp->held[offset / FRAME_SIZE] = true;
 }
 
 static void release(struct af_xdp *xdp, uint32_t offset)
 {
-	uint32_t frame = offset / FRAME_SIZE;
-	xdp->held[frame / 64] &= ~(1ull << (frame % 64));
+	xdp->held[offset / FRAME_SIZE] = false;
 }
 
 // Keeps FILL_MAX frames waiting for packets, in steps of a burst.
@@ -192,17 +190,31 @@ static void kick(struct af_xdp *xdp)
 	}
 }
 
+// The kernel has written the packet on a CPU that may be another one. Its lines come over while the
+// rest of the burst is looked at: whoever reads it first, the program or the kernel that copies it
+// when it is sent, waited for each packet else.
+static void fetch(const uint8_t *data, uint32_t size)
+{
+	__builtin_prefetch(data);
+	if (size > 64)
+		__builtin_prefetch(data + 64);
+}
+
 static uint32_t af_xdp_receive(struct port *port, struct packet *packets, uint32_t max)
 {
 	struct af_xdp *xdp = port->driver;
 	uint32_t at, made = 0, bytes = 0, n = xsk_ring_cons__peek(&xdp->rx, max, &at);
 	if (!n)
 		return 0;
+	const uint8_t *memory = port->base + xdp->first;
+	for (uint32_t i = 0; i < n; i += 64 / sizeof(struct xdp_desc))
+		__builtin_prefetch(xsk_ring_cons__rx_desc(&xdp->rx, at + i));
 	uint64_t now_ns = clock_ns();
 	for (uint32_t i = 0; i < n; i++) {
 		const struct xdp_desc *desc = xsk_ring_cons__rx_desc(&xdp->rx, at + i);
 		uint32_t offset = (uint32_t)desc->addr, size = desc->len;
 		uint32_t begin = offset & (FRAME_SIZE - 1);
+		fetch(memory + offset, size);
 		release(xdp, offset);
 		if (size > PACKET_MAX || size < ETHERNET_MIN) {
 			count(size > PACKET_MAX ? &port->stats.rx_oversize : &port->stats.rx_runt,
@@ -233,24 +245,23 @@ static uint32_t room_to_send(struct af_xdp *xdp, uint32_t n)
 	return xdp->gone ? 0 : n < room ? n : room;
 }
 
-static void put_tx(struct af_xdp *xdp, uint32_t offset, uint32_t size)
+// Place `at` of the transmit ring was reserved, which cannot fail: TX_MAX is below the ring's size.
+static void put_tx(struct af_xdp *xdp, uint32_t at, uint32_t offset, uint32_t size)
 {
-	uint32_t at = 0;
-	xsk_ring_prod__reserve(&xdp->tx, 1, &at); // TX_MAX is below the ring's size
 	*xsk_ring_prod__tx_desc(&xdp->tx, at) = (struct xdp_desc){.addr = offset, .len = size};
 	hold(xdp, offset);
-	xdp->sending++;
 }
 
 static uint32_t af_xdp_transmit(struct port *port, const struct packet *packets, uint32_t n)
 {
 	struct af_xdp *xdp = port->driver;
-	uint32_t sent = 0, bytes = 0;
+	uint32_t at = 0, sent = 0, bytes = 0;
 	if (room_to_send(xdp, n) < n) {
 		kick(xdp);
 		reap(port);
 	}
 	n = room_to_send(xdp, n);
+	xsk_ring_prod__reserve(&xdp->tx, n, &at);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t offset = packets[i].frame - xdp->first, size = packet_size(&packets[i]);
 		if (size < ETHERNET_MIN) {
@@ -258,11 +269,12 @@ static uint32_t af_xdp_transmit(struct port *port, const struct packet *packets,
 			put_spare(port, offset);
 			continue;
 		}
-		put_tx(xdp, offset + packets[i].data, size);
+		put_tx(xdp, at + sent++, offset + packets[i].data, size);
 		bytes += size;
-		sent++;
 	}
+	xdp->tx.cached_prod -= n - sent; // places of runts
 	xsk_ring_prod__submit(&xdp->tx, sent);
+	xdp->sending += sent;
 	count(&port->stats.tx_packets, sent);
 	count(&port->stats.tx_bytes, bytes);
 	return n;
@@ -281,7 +293,7 @@ static void af_xdp_to_host(struct port *port, const struct packet *packet)
 static void send_from_host(struct port *port)
 {
 	struct af_xdp *xdp = port->driver;
-	uint32_t n = 0;
+	uint32_t at = 0, n = 0;
 	for (; n < HOST_BURST && room_to_send(xdp, 1) && take_spare(port, 1); n++) {
 		uint32_t offset = xdp->spare[xdp->spare_count - 1];
 		uint8_t *data = port->base + xdp->first + offset + FRAME_HEADROOM;
@@ -289,7 +301,9 @@ static void send_from_host(struct port *port)
 		if (size < (ssize_t)ETHERNET_MIN)
 			break;
 		xdp->spare_count--;
-		put_tx(xdp, offset + FRAME_HEADROOM, (uint32_t)size);
+		xsk_ring_prod__reserve(&xdp->tx, 1, &at);
+		put_tx(xdp, at, offset + FRAME_HEADROOM, (uint32_t)size);
+		xdp->sending++;
 	}
 	xsk_ring_prod__submit(&xdp->tx, n);
 	count(&port->stats.host_sent, n);
@@ -373,7 +387,7 @@ static void give_held(struct port *port)
 	struct af_xdp *xdp = port->driver;
 	uint32_t frames = packet_memory_frame_count(port->memory);
 	for (uint32_t frame = 0; xdp->held && frame < frames; frame++)
-		if (xdp->held[frame / 64] >> (frame % 64) & 1)
+		if (xdp->held[frame])
 			put_spare(port, frame * FRAME_SIZE);
 	give_spare(port, 0);
 }
@@ -528,7 +542,7 @@ static int af_xdp_open(struct port *port, const char *spec, struct error *err)
 	xdp->redirect = (struct redirect){-1, -1, -1};
 	xdp->first = packet_memory_address(port->memory);
 	xdp->socket = netif_socket();
-	xdp->held = calloc((frames + 63) / 64, sizeof(*xdp->held));
+	xdp->held = calloc(frames, sizeof(*xdp->held));
 	if (!xdp->held || xdp->socket < 0)
 		status = error_set(err, ENOMEM, "out of memory or descriptors");
 	if (!status)

@@ -10,6 +10,7 @@
 #include "engine/space.h"
 
 #define SLOW_TURN_NS   (1 * NS_PER_MS)   // a port's turn should be shorter
+#define SLOW_INSN_NS   100u              // an instruction takes less, helpers on average too
 #define HOLD_NS        (4 * NS_PER_MS)   // how long a full ring to another worker holds input back
 #define BACKLOG_AGE_NS (100 * NS_PER_MS) // a backlog that does not move for so long is dropped
 
@@ -303,10 +304,14 @@ static void pass_burst(struct soft_port *port, const struct packet *packets, uin
 }
 
 // Keeps a slow function from taking its neighbours' time: after a turn that was long its port waits
-// as long again, and brings fewer packets.
-static void pace(struct worker *worker, struct soft_port *port, uint32_t count, uint64_t begin_ns)
+// as long again, and brings fewer packets. A worker that was taken off its CPU meanwhile has not
+// been slow: `instructions` bounds what the function can have taken.
+static void pace(struct worker *worker, struct soft_port *port, uint32_t count, uint64_t begin_ns,
+        uint64_t instructions)
 {
 	uint64_t took_ns = worker->now_ns > begin_ns ? worker->now_ns - begin_ns : 0;
+	if (took_ns > instructions * SLOW_INSN_NS)
+		took_ns = instructions * SLOW_INSN_NS;
 	if (took_ns <= SLOW_TURN_NS) {
 		if (port->burst_max < BURST_MAX)
 			port->burst_max =
@@ -341,10 +346,10 @@ static void burst(struct worker *worker, struct soft_port *port, uint32_t count)
 	uint64_t begin_ns = worker->now_ns > worker->loop_ns ? worker->now_ns : worker->loop_ns;
 	engine_run(port->engine, slot->generation, worker->packets, worker->verdicts, count);
 	worker->now_ns = port->ready_ns = clock_ns();
-	pace(worker, port, count, begin_ns);
-	uint64_t instructions = engine_stats(port->engine)->instructions;
-	counter_add(&counters->instructions, instructions - port->instructions);
-	port->instructions = instructions;
+	uint64_t instructions = engine_stats(port->engine)->instructions - port->instructions;
+	port->instructions += instructions;
+	counter_add(&counters->instructions, instructions);
+	pace(worker, port, count, begin_ns, instructions);
 	atomic_store_explicit(&port->r0, worker->verdicts[count - 1].result, memory_order_relaxed);
 	if (!dispatch_uniform(worker, port, slot, count))
 		dispatch(worker, port, slot, count);
