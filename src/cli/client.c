@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// libcurl's multi interface drives each request, so that a stream can be looked at and ended
-// between its lines. A connection is reused from request to request.
+// Requests over cli/http.h. A stream is looked at, and can be ended, between its lines.
 #include "cli/client.h"
 
 #include <ctype.h>
@@ -10,19 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
 #include "api/paths.h"
 #include "api/status.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "cli/http.h"
 
 #define ANSWER_MAX (256u << 20)
 #define TICK_MS    250
 
 struct client {
-	CURLM *multi;
 	char socket[256];
 	uint64_t deadline_ns;
 };
@@ -31,8 +28,9 @@ struct client {
 struct request {
 	struct buffer body;
 	const struct client_stream *stream; // lines go here once the status is known to be good
-	CURL *easy;
-	bool ended; // the stream's reader has had enough
+	struct http http;
+	bool ended;     // the stream's reader has had enough
+	bool too_large; // the answer
 };
 
 void client_socket(const char *given, char *path, size_t size)
@@ -49,20 +47,12 @@ int client_new(const char *socket, struct client **client)
 	if (!new)
 		return -ENOMEM;
 	snprintf(new->socket, sizeof(new->socket), "%s", socket);
-	new->multi = curl_multi_init();
-	if (!new->multi) {
-		free(new);
-		return -ENOMEM;
-	}
 	*client = new;
 	return 0;
 }
 
 void client_free(struct client **client)
 {
-	if (!*client)
-		return;
-	curl_multi_cleanup((*client)->multi);
 	free(*client);
 	*client = NULL;
 }
@@ -102,18 +92,17 @@ static void request_lines(struct request *request)
 	}
 }
 
-static size_t request_write(char *data, size_t size, size_t count, void *context)
+static bool request_body(void *context, const void *data, size_t size)
 {
 	struct request *request = context;
-	size *= count;
-	if (request->body.size + size > ANSWER_MAX)
-		return 0;
+	if (request->body.size + size > ANSWER_MAX) {
+		request->too_large = true;
+		return false;
+	}
 	buffer_put(&request->body, data, size);
-	long status = 0;
-	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (request->stream && status < 300)
+	if (request->stream && request->http.status < 300)
 		request_lines(request);
-	return request->body.failed ? 0 : size;
+	return !request->body.failed && !request->ended;
 }
 
 static enum cli_exit fail(
@@ -125,31 +114,35 @@ static enum cli_exit fail(
 	return code;
 }
 
-static enum cli_exit fail_transport(
-        const struct client *client, CURLcode code, long os_errno, struct failure *failure)
+// `rc`: what http_open() or http_read() returned.
+static enum cli_exit fail_transport(const struct client *client, int rc, struct failure *failure)
 {
 	char text[512];
-	struct stat info;
-	const char *start =
-	        "start it with `raiod`, or name its socket with --socket or RAIO_SOCKET";
-	switch (code) {
-	case CURLE_COULDNT_CONNECT:
-		if (os_errno == EACCES || (stat(client->socket, &info) < 0 && errno == EACCES)) {
-			snprintf(text, sizeof(text), "no permission to open %s", client->socket);
-			return fail(failure, EXIT_DENIED, text,
-			        "join the group that owns the socket, or ask who runs the agent");
-		}
+	switch (rc) {
+	case -EACCES:
+	case -EPERM:
+		snprintf(text, sizeof(text), "no permission to open %s", client->socket);
+		return fail(failure, EXIT_DENIED, text,
+		        "join the group that owns the socket, or ask who runs the agent");
+	case -ENOENT:
+	case -ECONNREFUSED:
+	case -ENOTSOCK:
+	case -ENOTDIR:
+	case -EMSGSIZE:
 		snprintf(text, sizeof(text), "the agent is not running: nobody answers on %s",
 		        client->socket);
-		return fail(failure, EXIT_NO_AGENT, text, start);
-	case CURLE_OPERATION_TIMEDOUT:
+		return fail(failure, EXIT_NO_AGENT, text,
+		        "start it with `raiod`, or name its socket with --socket or RAIO_SOCKET");
+	case -ETIMEDOUT:
 		return fail(failure, EXIT_TIMEOUT, "the time given with --timeout is over",
 		        "what the agent has begun goes on");
-	case CURLE_WRITE_ERROR:
+	case -EFBIG:
 		return fail(failure, EXIT_FAILED, "the agent's answer is too large", "");
+	case -EPROTO:
+		return fail(failure, EXIT_FAILED, "the agent's answer is no HTTP",
+		        "is it a raiod that listens on this socket?");
 	default:
-		snprintf(text, sizeof(text), "the agent's answer broke off: %s",
-		        curl_easy_strerror(code));
+		snprintf(text, sizeof(text), "the agent's answer broke off: %s", strerror(-rc));
 		return fail(failure, EXIT_FAILED, text, "the agent may have stopped; see its log");
 	}
 }
@@ -185,68 +178,49 @@ static enum cli_exit fail_answer(
 	return failure->exit;
 }
 
-// Drives the request to its end. CURLE_OK also where the stream's reader ended it.
-static CURLcode drive(struct client *client, struct request *request)
+// Drives the request to its end. 0 also where the stream's reader ended it.
+static int drive(struct client *client, struct request *request)
 {
 	const struct client_stream *stream = request->stream;
 	uint64_t tick_ns = clock_ns() + TICK_MS * NS_PER_MS;
-	CURLcode result = CURLE_OK;
-	int running = 1;
-	curl_multi_add_handle(client->multi, request->easy);
-	while (running && !request->ended) {
-		curl_multi_perform(client->multi, &running);
-		if (!running || request->ended)
-			break;
-		curl_multi_poll(client->multi, NULL, 0, TICK_MS, NULL);
-		uint64_t now = clock_ns();
-		if (client->deadline_ns && now >= client->deadline_ns) {
-			result = CURLE_OPERATION_TIMEDOUT;
-			break;
-		}
-		if (stream && stream->tick && now >= tick_ns) {
-			tick_ns = now + TICK_MS * NS_PER_MS;
-			request->ended = !stream->tick(stream->context);
+	for (;;) {
+		uint64_t now_ns = clock_ns(), until_ns = tick_ns;
+		if (client->deadline_ns && client->deadline_ns < until_ns)
+			until_ns = client->deadline_ns;
+		// Rounded up, so that the wait does not end just before the instant.
+		int wait_ms = until_ns > now_ns ? (int)((until_ns - now_ns) / NS_PER_MS) + 1 : 0;
+		int rc = http_read(&request->http, wait_ms, request_body, request);
+		if (request->too_large)
+			return -EFBIG;
+		if (rc <= 0 && rc != -EINTR)
+			return rc;
+		now_ns = clock_ns();
+		if (client->deadline_ns && now_ns >= client->deadline_ns)
+			return -ETIMEDOUT;
+		if (now_ns < tick_ns)
+			continue;
+		tick_ns = now_ns + TICK_MS * NS_PER_MS;
+		if (stream && stream->tick && !stream->tick(stream->context)) {
+			request->ended = true;
+			return 0;
 		}
 	}
-	int left;
-	CURLMsg *message;
-	while ((message = curl_multi_info_read(client->multi, &left)))
-		if (message->msg == CURLMSG_DONE && message->easy_handle == request->easy &&
-		        !request->ended)
-			result = message->data.result;
-	return result;
 }
 
 static enum cli_exit perform(struct client *client, const char *method, const char *path,
         const json_t *body, struct request *request, struct failure *failure)
 {
-	char url[4096];
-	snprintf(url, sizeof(url), "http://localhost%s", path);
 	autofree char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-	headers = curl_slist_append(headers, "Expect:");
 	*failure = (struct failure){0};
-	CURL *easy = request->easy = curl_easy_init();
-	curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, client->socket);
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, request_write);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	if (text || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0)
-		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, text ? text : "");
-	CURLcode code = drive(client, request);
-	long status = 0, os_errno = 0;
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_errno);
-	curl_multi_remove_handle(client->multi, easy);
-	curl_easy_cleanup(easy);
-	curl_slist_free_all(headers);
-	if (code != CURLE_OK)
-		return fail_transport(client, code, os_errno, failure);
-	if (status >= 300)
-		return fail_answer(request, status, failure);
+	int rc = http_open(
+	        &request->http, client->socket, method, path, text, text ? strlen(text) : 0);
+	if (!rc)
+		rc = drive(client, request);
+	http_close(&request->http);
+	if (rc)
+		return fail_transport(client, rc, failure);
+	if (request->http.status >= 300)
+		return fail_answer(request, request->http.status, failure);
 	return EXIT_DONE;
 }
 

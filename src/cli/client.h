@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent's HTTP interface (docs/api.md) over its Unix socket: one connection, kept open, through
-// libcurl. Knows nothing of commands or output.
+// The agent's HTTP interface (docs/api.md) over its Unix socket. Knows nothing of commands or
+// output.
 #pragma once
 
 #include <stdbool.h>

@@ -15,6 +15,7 @@
 #include "cli/source.h"
 #include "cli/table.h"
 #include "ebpf/image.h"
+#include "engine/generation.h"
 
 #define RULES_MAX (64u << 20)
 
@@ -31,7 +32,7 @@ static int put_settings(struct cli *cli, json_t *body)
 	if (code == EXIT_DONE)
 		code = cli_maps(cli, settings);
 	if (code == EXIT_DONE)
-		code = cli_number(cli, "budget", 1, 1l << 40, &budget);
+		code = cli_number(cli, "budget", 1, GENERATION_BUDGET_MAX, &budget);
 	if (budget)
 		json_object_set_new(settings, "budget", json_integer(budget));
 	if (json_object_size(settings))

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cli.h"
@@ -76,10 +74,8 @@ int main(int argc, char **argv)
 	struct cli cli = {0};
 	setlocale(LC_CTYPE, "");
 	signal(SIGPIPE, SIG_IGN);
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 	int code = run(&cli, argc, argv);
 	client_free(&cli.client);
-	curl_global_cleanup();
 	// Results that could not be written are no success: a full disk, a reader that is gone.
 	if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
 		fputs("raio: cannot write the results to stdout\n", stderr);

@@ -294,7 +294,7 @@ static int make_offline(struct test *test, const char *word)
 	struct image *image = NULL;
 	struct error err = {0};
 	long budget = 0;
-	int code = cli_number(cli, "budget", 1, 1l << 40, &budget);
+	int code = cli_number(cli, "budget", 1, GENERATION_BUDGET_MAX, &budget);
 	if (code != EXIT_DONE)
 		return code;
 	if (ports && !text_ports(ports, &options.ports))
