@@ -101,10 +101,10 @@ static int check_setting(const char *key, const json_t *value, struct error *err
 		        "budget",
 		        key);
 	if (json_is_integer(value) && json_integer_value(value) >= 0 &&
-	        json_integer_value(value) <= UINT32_MAX)
+	        json_integer_value(value) <= GENERATION_BUDGET_MAX)
 		return 0;
-	return error_set(
-	        err, EINVAL, "budget must be a number of instructions, or 0 for the default");
+	return error_set(err, EINVAL, "budget must be 1 to %u instructions, or 0 for the default",
+	        GENERATION_BUDGET_MAX);
 }
 
 int settings_merge(json_t *settings, const json_t *given, struct error *err)

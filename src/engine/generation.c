@@ -23,6 +23,7 @@ static void linked_map_put(struct linked_map **map)
 		map_free(&it->map);
 		if (it->address)
 			space_unmap(it->space, it->address);
+		space_release(it->space, it->promised);
 		free(it);
 	}
 	*map = NULL;
@@ -85,6 +86,10 @@ static int linked_map_new(struct space *space, const struct image_map *shape, ui
 	if (!r)
 		r = map_new(&def, new->address ? space_base(space) + new->address : NULL, &new->map,
 		        err);
+	if (!r)
+		r = space_promise(space, map_memory(new->map), err);
+	if (!r)
+		new->promised = map_memory(new->map);
 	if (r) {
 		linked_map_put(&new);
 		return r;
@@ -305,7 +310,11 @@ int generation_new(struct space *space, struct image *image,
 	new->ports = options->ports;
 	new->budget = options->budget ? options->budget : GENERATION_BUDGET;
 	new->image = image;
-	int r = generation_make(space, new, options, err);
+	int r = new->budget > GENERATION_BUDGET_MAX
+	                ? error_set(err, EINVAL,
+	                          "a budget of %llu instructions: at most %u are possible",
+	                          (unsigned long long)new->budget, GENERATION_BUDGET_MAX)
+	                : generation_make(space, new, options, err);
 	if (r) {
 		generation_free(&new);
 		return r;

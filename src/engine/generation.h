@@ -27,7 +27,8 @@ struct generation_options {
 	uint32_t carry_count;
 };
 
-#define GENERATION_BUDGET (1u << 20)
+#define GENERATION_BUDGET     (1u << 20)
+#define GENERATION_BUDGET_MAX (1u << 24) // 64 packets of it end before a swap gives up
 
 // Links `image` (which the generation then owns, also where it fails). Runs check_image() first.
 // Fills map `raio_ports` (index = port, value = the port's ifindex, which is port + 1) and the

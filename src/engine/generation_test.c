@@ -137,12 +137,49 @@ static void a_map_that_differs_is_fresh_or_an_error_where_it_was_named(void **st
 	space_free(&space);
 }
 
+static void maps_together_stay_within_the_cards_memory(void **state)
+{
+	(void)state;
+	struct space *space;
+	struct generation *first, *second = NULL;
+	struct error err = {0};
+	const struct generation_options options = {.id = 1, .engine_count = 1, .ports = 1};
+	assert_int_equal(space_new(&space, NULL), 0);
+	space_limit(space, 2 << 20); // a hash of 2^15 takes 1.4 MiB
+	assert_int_equal(generation_new(space, image_with(1 << 15), &options, &first, NULL), 0);
+	assert_int_equal(
+	        generation_new(space, image_with(1 << 15), &options, &second, &err), -ENOMEM);
+	assert_non_null(strstr(err.text, "max_entries"));
+	assert_null(second);
+	generation_free(&first);
+	assert_int_equal(generation_new(space, image_with(1 << 15), &options, &second, NULL), 0);
+	generation_free(&second);
+	space_free(&space);
+}
+
+static void a_budget_has_a_bound(void **state)
+{
+	(void)state;
+	struct space *space;
+	struct generation *generation = NULL;
+	struct error err = {0};
+	const struct generation_options options = {
+	        .id = 1, .engine_count = 1, .ports = 1, .budget = GENERATION_BUDGET_MAX + 1ull};
+	assert_int_equal(space_new(&space, NULL), 0);
+	assert_int_equal(
+	        generation_new(space, image_with(8), &options, &generation, &err), -EINVAL);
+	assert_non_null(strstr(err.text, "budget"));
+	space_free(&space);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(ports_and_card_are_filled),
 	        cmocka_unit_test(carried_maps_are_shared_and_outlive_the_old),
 	        cmocka_unit_test(a_map_that_differs_is_fresh_or_an_error_where_it_was_named),
+	        cmocka_unit_test(maps_together_stay_within_the_cards_memory),
+	        cmocka_unit_test(a_budget_has_a_bound),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,6 +30,7 @@ struct space {
 	uint64_t page;
 	struct region *regions;
 	uint32_t count, capacity;
+	uint64_t promised, limit;
 };
 
 int space_new(struct space **space, struct error *err)
@@ -50,6 +52,7 @@ int space_new(struct space **space, struct error *err)
 	}
 	new->base = base;
 	new->page = (uint64_t)sysconf(_SC_PAGESIZE);
+	new->limit = (uint64_t)sysconf(_SC_PHYS_PAGES) * new->page / 2;
 	pthread_mutex_init(&new->lock, NULL);
 	*space = new;
 	return 0;
@@ -151,4 +154,33 @@ void space_unmap(struct space *space, uint32_t address)
 		break;
 	}
 	pthread_mutex_unlock(&space->lock);
+}
+
+int space_promise(struct space *space, uint64_t bytes, struct error *err)
+{
+	pthread_mutex_lock(&space->lock);
+	uint64_t left = space->promised < space->limit ? space->limit - space->promised : 0;
+	bool fits = bytes <= left;
+	if (fits)
+		space->promised += bytes;
+	pthread_mutex_unlock(&space->lock);
+	if (fits)
+		return 0;
+	return error_set(err, ENOMEM,
+	        "full it would take %llu MiB, and the maps of the card have %llu MiB left of "
+	        "%llu (half of the machine's memory): lower max_entries",
+	        (unsigned long long)(bytes >> 20), (unsigned long long)(left >> 20),
+	        (unsigned long long)(space->limit >> 20));
+}
+
+void space_release(struct space *space, uint64_t bytes)
+{
+	pthread_mutex_lock(&space->lock);
+	space->promised -= bytes;
+	pthread_mutex_unlock(&space->lock);
+}
+
+void space_limit(struct space *space, uint64_t bytes)
+{
+	space->limit = bytes;
 }

@@ -18,6 +18,13 @@ void space_free(struct space **space);
 int space_map(struct space *space, size_t size, uint32_t *address, struct error *err);
 void space_unmap(struct space *space, uint32_t address);
 
+// Memory that maps may come to use is promised before it is touched, so that a function that fills
+// its maps finds it, and the card is not killed for want of it. All promises together stay within a
+// limit: half of the machine's memory, or what space_limit() says. Errors: ENOMEM.
+int space_promise(struct space *space, uint64_t bytes, struct error *err);
+void space_release(struct space *space, uint64_t bytes);
+void space_limit(struct space *space, uint64_t bytes);
+
 // Host address of card address 0. (The first field of struct space, for speed.)
 static inline uint8_t *space_base(const struct space *space)
 {

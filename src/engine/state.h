@@ -42,6 +42,7 @@ struct linked_map {
 	uint32_t references;
 	uint32_t type, key_size, value_size;
 	bool may_read, may_write; // by programs
+	uint64_t promised;        // memory of the space
 };
 
 struct program {
