@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,6 +121,24 @@ static void obeys_one_client_at_a_time(void **state)
 	card_free(&first);
 	second = connect_soon();
 	card_free(&second);
+	assert_int_equal(end(pid, SIGTERM), 0);
+}
+
+static void a_silent_client_does_not_keep_others_out(void **state)
+{
+	pid_t pid = start("null", "null");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct card *card = connect_soon();
+	card_free(&card);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	usleep(50000);
+	card = connect_soon();
+	struct card_info info;
+	assert_int_equal(card->ops->info(card, &info, NULL), 0);
+	card_free(&card);
+	close(fd);
 	assert_int_equal(end(pid, SIGTERM), 0);
 }
 
@@ -255,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(forwards_on_when_its_client_is_killed),
 	        cmocka_unit_test(obeys_one_client_at_a_time),
+	        cmocka_unit_test(a_silent_client_does_not_keep_others_out),
 	        cmocka_unit_test(a_stopped_card_is_reported_within_the_time_out),
 	        cmocka_unit_test(a_dead_card_is_reported_at_once),
 	        cmocka_unit_test(takes_over_a_stale_socket_but_not_a_served_one),

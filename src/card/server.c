@@ -130,7 +130,9 @@ static void client_accept(struct server *server)
 	int fd = accept4(server->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (server->client_fd >= 0 && !client_is_dead(server->client_fd)) {
+	// One that said nothing yet controls nothing.
+	if (server->client_fd >= 0 && server->session.greeted &&
+	        !client_is_dead(server->client_fd)) {
 		refuse(fd);
 		return;
 	}
