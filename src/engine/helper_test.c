@@ -508,6 +508,76 @@ static void a_dynptr_of_the_packet_follows_it(void **state)
 	expect_helper_fault(kit, "mov r1 0; mov r2 r10; mov r3 r10; kcall 5");
 }
 
+static void sockets_are_never_found(void **state)
+{
+	struct kit *kit = *state;
+	static const int lookups[] = {
+	        BPF_FUNC_sk_lookup_tcp, BPF_FUNC_sk_lookup_udp, BPF_FUNC_skc_lookup_tcp};
+	char text[256];
+	for (size_t i = 0; i < ARRAY_SIZE(lookups); i++) {
+		const char *call = "mov r1 %s; mov r2 r7; mov r3 %d; mov r4 -1; mov r5 0; call %d";
+		snprintf(text, sizeof(text), call, "r6", 12, lookups[i]);
+		assert_int_equal(result_of(kit, text), 0);
+		snprintf(text, sizeof(text), call, "r6", 65, lookups[i]); // beyond the packet
+		expect_helper_fault(kit, text);
+		snprintf(text, sizeof(text), call, "r7", 12, lookups[i]);
+		expect_helper_fault(kit, text);
+	}
+	expect_helper_fault(kit, "mov r1 0; call 86"); // bpf_sk_release
+	expect_helper_fault(kit, "mov r1 r7; call 86");
+}
+
+// R0 | the options' error, after look-up (6) or allocation (7) with options of `size` bytes at
+// r10 - 16: namespace, protocol, and the zone's bytes.
+static uint32_t ct_error(struct kit *kit, int kfunc, int tuple, int size, int netns, int protocol)
+{
+	char text[512];
+	snprintf(text, sizeof(text),
+	        "stw [r10-16] %d; stw [r10-12] 0; stdw [r10-8] %d; mov r1 r6; mov r2 r7;"
+	        "mov r3 %d; mov r4 r10; add r4 -16; mov r5 %d; kcall %d; ldxw r1 [r10-12];"
+	        "or r0 r1",
+	        netns, protocol, tuple, size, kfunc);
+	return result_of(kit, text);
+}
+
+static void connections_are_never_found(void **state)
+{
+	struct kit *kit = *state;
+	assert_int_equal(ct_error(kit, 6, 12, 16, -1, 6), (uint32_t)-ENOENT);
+	assert_int_equal(ct_error(kit, 6, 36, 12, -1, 17), (uint32_t)-ENOENT);
+	assert_int_equal(ct_error(kit, 7, 12, 16, -1, 6), (uint32_t)-ENOMEM);
+	assert_int_equal(ct_error(kit, 6, 13, 16, -1, 6), (uint32_t)-EAFNOSUPPORT);
+	assert_int_equal(ct_error(kit, 6, 12, 16, -1, 1), (uint32_t)-EPROTO);
+	assert_int_equal(ct_error(kit, 6, 12, 16, 3, 6), (uint32_t)-ENONET);
+	assert_int_equal(ct_error(kit, 6, 12, 16, -2, 6), (uint32_t)-EINVAL);
+	assert_int_equal(ct_error(kit, 6, 12, 8, -1, 6), (uint32_t)-EINVAL);
+	assert_int_equal(ct_error(kit, 6, 12, 4, -1, 6), 0); // no room for the error
+	expect_helper_fault(kit, "mov r1 r6; mov r2 r7; mov r3 12; mov r4 r10; mov r5 16; kcall 6");
+	expect_helper_fault(kit, "mov r1 r6; mov r2 r7; mov r3 65; mov r4 r7; mov r5 16; kcall 6");
+	for (int kfunc = 9; kfunc < (int)kfunc_count; kfunc++) {
+		char text[64];
+		snprintf(text, sizeof(text), "mov r1 r7; kcall %d", kfunc);
+		expect_helper_fault(kit, text);
+	}
+}
+
+static void flows_are_never_found(void **state)
+{
+	struct kit *kit = *state;
+	char text[512];
+	static const char call[] = "stdw [r10-8] 0; stb [r7+0] %d; mov r1 r6; mov r2 r7;"
+	                           "mov r3 r10; add r3 -8; mov r4 %d; kcall 8; ldxw r1 [r10-8];"
+	                           "or r0 r1";
+	snprintf(text, sizeof(text), call, 2, 4);
+	assert_int_equal(result_of(kit, text), (uint32_t)-ENOENT);
+	snprintf(text, sizeof(text), call, 1, 4);
+	assert_int_equal(result_of(kit, text), (uint32_t)-EAFNOSUPPORT);
+	snprintf(text, sizeof(text), call, 2, 8);
+	assert_int_equal(result_of(kit, text), (uint32_t)-EINVAL);
+	snprintf(text, sizeof(text), call, 2, 9);
+	expect_helper_fault(kit, text);
+}
+
 static void text_is_printed_as_the_kernel_does(void **state)
 {
 	struct kit *kit = *state;
@@ -559,6 +629,9 @@ int main(void)
 	        TEST(probe_read_gives_zeros_for_what_is_no_address),
 	        TEST(dynptrs_grant_nothing),
 	        TEST(a_dynptr_of_the_packet_follows_it),
+	        TEST(sockets_are_never_found),
+	        TEST(connections_are_never_found),
+	        TEST(flows_are_never_found),
 	        TEST(text_is_printed_as_the_kernel_does),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,9 @@ helper_fn helper_dynptr_from_mem, helper_dynptr_reserve, helper_dynptr_submit,
         helper_dynptr_discard, helper_dynptr_read, helper_dynptr_write, helper_dynptr_data;
 helper_fn helper_trace, helper_trace_v, helper_snprintf, helper_strncmp, helper_strtol,
         helper_strtoul;
+// Sockets and connections: look-ups find none; what takes one found faults.
+helper_fn helper_socket_lookup, helper_socket_none, kfunc_ct_lookup, kfunc_ct_alloc,
+        kfunc_flow_lookup;
 helper_fn helper_lock, helper_unlock, helper_probe_read, helper_loop;
 helper_fn kfunc_dynptr_from_xdp, kfunc_dynptr_slice, kfunc_dynptr_slice_rdwr, kfunc_rx_timestamp,
         kfunc_rx_hash, kfunc_rx_vlan;

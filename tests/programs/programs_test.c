@@ -52,7 +52,6 @@ static const struct special {
 	} late[2]; // prog array entries that the control plane writes
 } specials[] = {
         {.name = "bloom", .refused = "bpf_map_peek_elem"},
-        {.name = "socket_lookup", .refused = "bpf_sk_lookup_tcp"},
         {.name = "mtu_check", .not_in_kernel = true}, // the loopback's MTU is not a port's
         {.name = "tail_late",
                 .late = {{"stages", "stage_first", 0}, {"stages", "stage_second", 1}}},
