@@ -17,7 +17,7 @@
 #include "ebpf/maptype.h"
 
 #define IMAGE_MAGIC   0x474d4952u // "RIMG"
-#define IMAGE_VERSION 1u
+#define IMAGE_VERSION 2u
 
 enum map_bits { MAP_TEMPLATE = 1, MAP_GLOBAL = 2, MAP_READONLY = 4, MAP_DATA = 8, MAP_BITS = 15 };
 
@@ -78,6 +78,7 @@ static void encode_program(struct buffer *buffer, const struct image_program *pr
 
 static void encode_layout(struct buffer *buffer, const struct image_layout *layout)
 {
+	buffer_u32(buffer, layout->lock);
 	buffer_u32(buffer, layout->field_count);
 	for (uint32_t i = 0; i < layout->field_count; i++) {
 		const struct image_field *field = &layout->fields[i];
@@ -280,6 +281,9 @@ static int take_program(
 
 static int take_layout(struct decoder *in, uint32_t size, struct image_layout *layout)
 {
+	layout->lock = cursor_u32(&in->cursor);
+	if (layout->lock && (layout->lock % 4 != 1 || size < 4 || layout->lock - 1 > size - 4))
+		return malformed(in, "a lock that is outside its value");
 	int rc = take_block(in, "too many fields", IMAGE_FIELDS_MAX, 20, sizeof(*layout->fields),
 	        &layout->fields, &layout->field_count);
 	uint64_t bits = 0;

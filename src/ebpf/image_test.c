@@ -73,8 +73,8 @@ static struct image *sample(void)
 	                .is_readonly = true},
 	});
 	image->map_count = 3;
-	image->maps[0].key =
-	        (struct image_layout){COPY((struct image_field[]){{"", IMAGE_IPV4, 0, 32, 1}}), 1};
+	image->maps[0].key = (struct image_layout){
+	        COPY((struct image_field[]){{"", IMAGE_IPV4, 0, 32, 1}}), 1, 0};
 	image->maps[1].slots = COPY((struct image_slot[]){{3, 1}});
 	image->maps[2].data = COPY((uint8_t[]){1, 2, 3, 4});
 	image->kfuncs = calloc(1, sizeof(*image->kfuncs));
@@ -193,8 +193,15 @@ static void refuses_fields_that_overlap(void **state)
 	image->maps[0].key =
 	        (struct image_layout){COPY((struct image_field[]){{"a", IMAGE_UINT, 0, 32, 1},
 	                                      {"b", IMAGE_UINT, 0, 8, 1}}),
-	                2};
+	                2, 0};
 	expect_refused(image, "fields that overlap");
+}
+
+static void refuses_a_lock_outside_its_value(void **state)
+{
+	cleanup(image_free) struct image *image = sample();
+	image->maps[0].value.lock = image->maps[0].value_size;
+	expect_refused(image, "a lock that is outside");
 }
 
 static void makes_source_text_harmless_to_a_terminal(void **state)
@@ -269,6 +276,7 @@ int main(void)
 	        cmocka_unit_test(survives_every_changed_byte),
 	        cmocka_unit_test(refuses_references_to_what_is_not_there),
 	        cmocka_unit_test(refuses_fields_that_overlap),
+	        cmocka_unit_test(refuses_a_lock_outside_its_value),
 	        cmocka_unit_test(makes_source_text_harmless_to_a_terminal),
 	        cmocka_unit_test(tells_places_by_line_and_else_by_function),
 	        cmocka_unit_test(does_not_lend_a_functions_line_to_the_next_function),

@@ -228,6 +228,12 @@ static int struct_add(struct builder *b, uint32_t id, uint64_t bit_offset, int d
 		return 0;
 	if (type->size == 16 && !strcmp(btf_string(b->btf, type->name_off), "in6_addr"))
 		return field_add(b, IMAGE_IPV6, bit_offset, 128, 1);
+	// The kernel allows one, and neither shows nor sets it.
+	if (type->size == 4 && !strcmp(btf_string(b->btf, type->name_off), "bpf_spin_lock")) {
+		if (!b->layout->lock && bit_offset % 32 == 0 && bit_offset + 32 <= b->size_bits)
+			b->layout->lock = (uint32_t)(bit_offset / 8) + 1;
+		return 0;
+	}
 	if (btf_kind(type) == BTF_KIND_UNION)
 		return union_add(b, type, bit_offset, depth);
 	if (!btf_count(type)) // opaque: bpf_timer and its kin have unnamed bit fields only

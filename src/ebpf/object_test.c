@@ -430,6 +430,19 @@ static void reads_maps_defined_by_btf(void **state)
 	assert_non_null(strstr(err.text, "-g"));
 }
 
+static void check_lock(struct image *image)
+{
+	const struct image_layout *value = &image_map_find(image, "accounts")->value;
+	assert_int_equal(value->lock, 4 + 1);
+	assert_int_equal(value->field_count, 2); // it is no field
+	assert_field(value, "tokens", IMAGE_UINT, 64, 64, 1);
+}
+
+static void finds_the_lock_of_a_value(void **state)
+{
+	each_way("lock", true, check_lock);
+}
+
 static void check_layout(struct image *image)
 {
 	const struct image_map *flows = image_map_find(image, "flows");
@@ -701,6 +714,7 @@ int main(void)
 	        cmocka_unit_test(relocates_into_the_middle_of_arrays),
 	        cmocka_unit_test(reads_string_sections),
 	        cmocka_unit_test(reads_maps_defined_by_btf),
+	        cmocka_unit_test(finds_the_lock_of_a_value),
 	        cmocka_unit_test(lays_out_keys_and_values_by_type),
 	        cmocka_unit_test(finds_the_port_map_and_the_card),
 	        cmocka_unit_test(reads_initial_values_of_prog_arrays),

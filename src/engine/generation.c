@@ -86,6 +86,10 @@ static int linked_map_new(struct space *space, const struct image_map *shape, ui
 	if (!r)
 		r = map_new(&def, new->address ? space_base(space) + new->address : NULL, &new->map,
 		        err);
+	// Types that can have none are as the kernel's without BTF: the word is a number like
+	// others.
+	if (!r && shape->value.lock)
+		map_set_lock(new->map, shape->value.lock - 1);
 	if (!r)
 		r = space_promise(space, map_memory(new->map), err);
 	if (!r)
@@ -100,7 +104,7 @@ static int linked_map_new(struct space *space, const struct image_map *shape, ui
 
 static bool same_layout(const struct image_layout *a, const struct image_layout *b)
 {
-	if (a->field_count != b->field_count)
+	if (a->field_count != b->field_count || a->lock != b->lock)
 		return false;
 	for (uint32_t i = 0; i < a->field_count; i++) {
 		const struct image_field *x = &a->fields[i], *y = &b->fields[i];
@@ -115,7 +119,8 @@ static bool same_shape(const struct image_map *a, const struct image_map *b)
 {
 	return a->type == b->type && a->key_size == b->key_size && a->value_size == b->value_size &&
 	       a->max_entries == b->max_entries && a->flags == b->flags &&
-	       a->is_global == b->is_global && (!a->is_global || same_layout(&a->value, &b->value));
+	       a->is_global == b->is_global && a->value.lock == b->value.lock &&
+	       (!a->is_global || same_layout(&a->value, &b->value));
 }
 
 static bool is_named(const struct generation_options *options, const char *name)

@@ -116,7 +116,13 @@ uint64_t helper_map_update(struct engine *engine, const uint64_t args[5])
 	if (!value || !helper_charge(engine, map->value_size / 32) ||
 	        !charge_effort(engine, map, key, true))
 		return 0;
-	return (uint64_t)(int64_t)map_update(map->map, key, value, args[3], engine->options.number);
+	// Who holds a lock would wait for itself.
+	if ((args[3] & BPF_F_LOCK) && engine->lock)
+		return helper_fault(engine, engine->lock);
+	int rc = map_update(map->map, key, value, args[3], engine->options.number);
+	if (rc == -EBUSY) // as bpf_spin_lock(): the program has written over the lock
+		engine->fault = FAULT_BUDGET;
+	return (uint64_t)(int64_t)rc;
 }
 
 uint64_t helper_map_delete(struct engine *engine, const uint64_t args[5])

@@ -61,7 +61,9 @@ static int array_update(
 		return -E2BIG;
 	if (flags & BPF_NOEXIST)
 		return -EEXIST;
-	if (!map->is_per_cpu || cpu != CPU_ALL) {
+	if (!map->is_per_cpu)
+		return map_value_change(map, value_at(map, index, 0), value, flags);
+	if (cpu != CPU_ALL) {
 		words_store(value_at(map, index, cpu), value, map->def.value_size);
 		return 0;
 	}

@@ -84,10 +84,7 @@ static void fills_up_and_refuses_more(void **state)
 	assert_int_equal(read_number(rig.map, 5), 0);
 	write_number(rig.map, 2000, 9, BPF_NOEXIST, 0);
 	assert_int_equal(read_number(rig.map, 2000), 9);
-	write_number(rig.map, 1, 1, 4,
-	        def->type == BPF_MAP_TYPE_HASH_OF_MAPS || def->type == BPF_MAP_TYPE_DEVMAP_HASH
-	                ? -EINVAL
-	                : 0); // BPF_F_LOCK
+	write_number(rig.map, 1, 1, BPF_F_LOCK, -EINVAL); // its values have no lock
 	write_number(rig.map, 1, 1, 3, -EINVAL);
 	rig_close(&rig);
 }
@@ -153,6 +150,43 @@ static void a_walk_goes_on_behind_a_key_that_is_gone(void **state)
 	steps = 100;
 	assert_int_equal(map_follow(rig.map, NULL, &key, &steps), -EAGAIN);
 	assert_int_equal(steps, 0);
+}
+
+// A value of three words with its lock in the middle: updates and reads know nothing of it.
+static void a_lock_in_a_value_is_the_programs_own(void **state)
+{
+	(void)state;
+	static const uint32_t types[] = {
+	        BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LRU_HASH};
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		const struct map_def def = {types[i], 4, 20, 8, 0, 0, CPUS};
+		cleanup(rig_close) struct rig rig;
+		const uint32_t key = 3, value[5] = {1, 2, 77, 4, 5};
+		uint32_t got[5];
+		assert_int_equal(rig_open(&rig, &def), 0);
+		assert_int_equal(map_set_lock(rig.map, 18), -EINVAL);
+		assert_int_equal(map_set_lock(rig.map, 20), -EINVAL);
+		assert_int_equal(map_set_lock(rig.map, 8), 0);
+		assert_int_equal(map_write(rig.map, &key, value, BPF_ANY), 0);
+		uint32_t *place = map_lookup(rig.map, &key, 0);
+		assert_int_equal(place[2], 0); // not 77
+		assert_int_equal(place[3], 4);
+		assert_int_equal(place[4], 5);
+		place[2] = 1; // held by a program
+		assert_int_equal(map_write(rig.map, &key, value, BPF_F_LOCK), -EBUSY);
+		assert_int_equal(map_read(rig.map, &key, got, BPF_F_LOCK), -EBUSY);
+		assert_int_equal(map_read(rig.map, &key, got, 0), 0);
+		assert_int_equal(got[2], 0);
+		assert_int_equal(got[3], 4);
+		if (def.type == BPF_MAP_TYPE_ARRAY) { // written in place
+			assert_int_equal(map_write(rig.map, &key, value, BPF_ANY), 0);
+			assert_int_equal(place[2], 1);
+		}
+		place[2] = 0;
+		assert_int_equal(map_write(rig.map, &key, value, BPF_F_LOCK), 0);
+		assert_int_equal(map_read(rig.map, &key, got, BPF_F_LOCK), 0);
+		assert_int_equal(place[2], 0);
+	}
 }
 
 static void agrees_with_a_model(void **state)
@@ -403,6 +437,7 @@ int main(void)
 	};
 	const struct CMUnitTest families[] = {
 	        cmocka_unit_test(a_walk_goes_on_behind_a_key_that_is_gone),
+	        cmocka_unit_test(a_lock_in_a_value_is_the_programs_own),
 	        cmocka_unit_test(lru_gives_up_what_is_not_used),
 	        cmocka_unit_test(percpu_copies_are_apart),
 	        cmocka_unit_test(slots_hold_numbers_and_know_what_is_empty),

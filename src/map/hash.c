@@ -326,7 +326,7 @@ static void value_set(
 {
 	uint32_t size = hash->map.def.value_size;
 	if (!hash->map.is_per_cpu) {
-		words_store(value_at(hash, i, 0), value, size);
+		map_value_store(&hash->map, value_at(hash, i, 0), value, is_new);
 		return;
 	}
 	for (uint32_t at = 0; at < hash->map.def.cpu_count; at++) {
@@ -394,10 +394,15 @@ static int update_standing(
 		return -EEXIST;
 	}
 	if (hash->map.is_per_cpu || (flags & BPF_F_LOCK)) {
-		value_set(hash, *link, change->value, change->cpu, false);
+		int rc = 0;
+		if (hash->map.is_per_cpu)
+			value_set(hash, *link, change->value, change->cpu, false);
+		else
+			rc = map_value_change(
+			        &hash->map, value_at(hash, *link, 0), change->value, flags);
 		node_mark(hash, *link, STATE_LIVE | STATE_USED);
 		bucket_unlock(change->bucket, false);
-		return 0;
+		return rc;
 	}
 	uint32_t old = replace(hash, change, link, spare_take(hash, change->cpu));
 	bucket_unlock(change->bucket, true);

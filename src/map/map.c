@@ -171,8 +171,86 @@ void *map_lookup(struct map *map, const void *key, uint32_t cpu)
 	return map->ops->lookup ? map->ops->lookup(map, key, cpu) : NULL;
 }
 
+// A holder runs at most its budget between lock and unlock; after so many tries the word is not one
+// that anybody will free.
+#define LOCK_TRIES (1u << 16)
+
+static int value_lock(uint32_t *word)
+{
+	for (uint32_t i = 0; i < LOCK_TRIES; i++) {
+		uint32_t free = 0, spins = i;
+		if (__atomic_compare_exchange_n(
+		            word, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			return 0;
+		spin_pause(&spins);
+	}
+	return -EBUSY;
+}
+
+static uint32_t *lock_of(const struct map *map, uint64_t *place)
+{
+	return (uint32_t *)((uint8_t *)place + map->lock - 1);
+}
+
+void map_value_store(const struct map *map, uint64_t *place, const void *value, bool is_new)
+{
+	uint32_t size = map->def.value_size;
+	if (!map->lock) {
+		words_store(place, value, size);
+		return;
+	}
+	// The word of eight bytes that the lock stands in has another half, which is stored alone.
+	const uint8_t *from = value;
+	uint32_t word = (map->lock - 1) / 8, other = word * 8 + ((map->lock - 1) % 8 ? 0 : 4);
+	words_store(place, from, word * 8);
+	if (other < size)
+		store_relaxed((uint32_t *)place + other / 4,
+		        (uint32_t)word_of(from + other, size - other < 4 ? size - other : 4));
+	if (word * 8 + 8 < size)
+		words_store(place + word + 1, from + word * 8 + 8, size - word * 8 - 8);
+	if (is_new)
+		store_relaxed(lock_of(map, place), 0);
+}
+
+int map_value_change(const struct map *map, uint64_t *place, const void *value, uint64_t flags)
+{
+	bool locks = flags & BPF_F_LOCK;
+	int rc = locks ? value_lock(lock_of(map, place)) : 0;
+	if (rc)
+		return rc;
+	map_value_store(map, place, value, false);
+	if (locks)
+		store_release(lock_of(map, place), 0);
+	return 0;
+}
+
+int map_set_lock(struct map *map, uint32_t offset)
+{
+	uint32_t type = map->def.type;
+	if ((type != BPF_MAP_TYPE_ARRAY && type != BPF_MAP_TYPE_HASH &&
+	            type != BPF_MAP_TYPE_LRU_HASH) ||
+	        offset % 4 || map->def.value_size < 4 || offset > map->def.value_size - 4)
+		return -EINVAL;
+	map->lock = offset + 1;
+	return 0;
+}
+
+// What map_read() gives of a value that it reads under its lock.
+static int read_locked(struct map *map, const void *key, void *value)
+{
+	uint64_t *place = map->ops->lookup(map, key, 0);
+	int rc = place ? value_lock(lock_of(map, place)) : -ENOENT;
+	if (rc)
+		return rc;
+	words_load(value, place, map->def.value_size);
+	store_release(lock_of(map, place), 0);
+	return 0;
+}
+
 int map_update(struct map *map, const void *key, const void *value, uint64_t flags, uint32_t cpu)
 {
+	if ((flags & BPF_F_LOCK) && !map->lock)
+		return -EINVAL;
 	return map->ops->update ? map->ops->update(map, key, value, flags, cpu) : -ENOTSUP;
 }
 
@@ -192,14 +270,22 @@ int map_read(struct map *map, const void *key, void *value, uint64_t flags)
 {
 	if (flags & ~(uint64_t)BPF_F_LOCK)
 		return -EINVAL;
-	return map->ops->read ? map->ops->read(map, key, value) : -ENOTSUP;
+	if ((flags & BPF_F_LOCK) && !map->lock)
+		return -EINVAL;
+	if (!map->ops->read)
+		return -ENOTSUP;
+	int rc =
+	        flags & BPF_F_LOCK ? read_locked(map, key, value) : map->ops->read(map, key, value);
+	if (!rc && map->lock)
+		memset((uint8_t *)value + map->lock - 1, 0, sizeof(uint32_t));
+	return rc;
 }
 
 int map_write(struct map *map, const void *key, const void *value, uint64_t flags)
 {
 	if (load_relaxed(&map->frozen))
 		return -EPERM;
-	return map->ops->update ? map->ops->update(map, key, value, flags, CPU_ALL) : -ENOTSUP;
+	return map_update(map, key, value, flags, CPU_ALL);
 }
 
 int map_next_key(struct map *map, const void *key, void *next)

@@ -30,6 +30,10 @@ size_t map_area_size(const struct map_def *def);
 // Checks `def` as the kernel would and makes the map over `area` (borrowed; zeroed by the caller;
 // page aligned; map_area_size() bytes). Errors: EINVAL with what is wrong, ENOTSUP, E2BIG, ENOMEM.
 int map_new(const struct map_def *def, void *area, struct map **map, struct error *err);
+// Its values (of an array or hash that is not per-CPU) have a struct bpf_spin_lock at `offset`, a
+// multiple of 4: updates leave the word alone, new entries and reads have it 0, and BPF_F_LOCK
+// takes it. To be said before the map is used. Errors: EINVAL, as the kernel, for other types.
+int map_set_lock(struct map *map, uint32_t offset);
 void map_free(struct map **map);
 const struct map_def *map_def(const struct map *map);
 size_t map_memory(const struct map *map);  // bytes it holds, area included
@@ -39,7 +43,8 @@ uint32_t map_count(const struct map *map); // entries now; max_entries for array
 // The value (inside the area), or NULL.
 void *map_lookup(struct map *map, const void *key, uint32_t cpu);
 // Flags BPF_ANY, BPF_NOEXIST, BPF_EXIST. Returns 0 or -errno as the kernel does: -EEXIST, -ENOENT,
-// -E2BIG full (or index out of range), -EINVAL flags, -ENOMEM.
+// -E2BIG full (or index out of range), -EINVAL flags (BPF_F_LOCK where values have no lock),
+// -ENOMEM; -EBUSY where the lock is never let go.
 int map_update(struct map *map, const void *key, const void *value, uint64_t flags, uint32_t cpu);
 int map_delete(struct map *map, const void *key); // 0, -ENOENT, -EINVAL where the type has none
 

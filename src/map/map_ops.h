@@ -13,9 +13,16 @@ struct map {
 	uint8_t *area;
 	size_t area_size, memory; // memory: what the type allocated for itself
 	uint32_t stride;          // bytes from one value to the next: value_size rounded up to 8
+	uint32_t lock;            // where the spin lock of values stands, plus 1; 0 = none
 	bool frozen, is_per_cpu;
 	bool owns_area; // a type whose values no program sees allocated the area itself
 };
+
+// Copies a value to its place, but for its lock. `is_new`: nobody sees it yet, and the lock is
+// free.
+void map_value_store(const struct map *map, uint64_t *place, const void *value, bool is_new);
+// The same in an entry that stands; with BPF_F_LOCK, under its lock. -EBUSY.
+int map_value_change(const struct map *map, uint64_t *place, const void *value, uint64_t flags);
 
 #define CPU_ALL UINT32_MAX // for update: every copy, from consecutive strides of `value`
 
