@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli.h"
+#include "base/cleanup.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "cli/help.h"
 
@@ -26,9 +29,14 @@ const char *cli_color(const struct cli *cli, enum color color)
 static void say(const char *prefix, const char *format, va_list args)
 {
 	fflush(stdout);
-	fputs(prefix, stderr);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	autofree char *text = NULL;
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	// Arguments and the agent's answers may hold what a terminal would obey.
+	for (char *at = text; at && *at; at++)
+		if (iscntrl((unsigned char)*at) && *at != '\n' && *at != '\t')
+			*at = '?';
+	fprintf(stderr, "%s%s\n", prefix, text ? text : "out of memory");
 }
 
 int cli_fail(struct cli *cli, enum cli_exit code, const char *format, ...)
