@@ -124,7 +124,7 @@ static void write_rules(struct stage *stage, const char *text)
 	const struct image *image = generation_image(stage->generation);
 	struct rules *rules;
 	struct error err = {0};
-	if (rules_parse(text, strlen(text), image->maps, image->map_count, &rules, &err))
+	if (rules_parse(text, strlen(text), image, &rules, &err))
 		fail_msg("rules: %s", err.text);
 	for (uint32_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->rules[i];
