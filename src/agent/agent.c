@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/agent.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -261,6 +262,11 @@ void agent_log(struct agent *agent, const char *function, uint64_t run, const ch
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	// Programs print what they like, and it ends on somebody's terminal.
+	for (char *at = text; *at; at++)
+		if (iscntrl((unsigned char)*at) ||
+		        ((uint8_t)at[0] == 0xc2 && (uint8_t)at[1] < 0xa0))
+			*at = '?';
 	uint64_t now = clock_wall_ns();
 	struct error err = {0};
 	if (store_log_add(agent->store, function, run, now, text, &err))
