@@ -56,7 +56,9 @@ struct engine_options {
 	// bpf_fib_lookup: fills `params` as the kernel does and returns BPF_FIB_LKUP_RET_…, or
 	// -errno. NULL: every look-up answers BPF_FIB_LKUP_RET_NOT_FWDED.
 	int (*fib)(void *context, struct bpf_fib_lookup *params, uint32_t flags);
-	void *fib_context;
+	// bpf_check_mtu: MTU of a port's interface, 0 where it has none. NULL: none has.
+	uint32_t (*mtu)(void *context, uint32_t ifindex);
+	void *fib_context; // of both
 };
 
 int engine_new(struct space *space, const struct engine_options *options, struct engine **engine,

@@ -382,6 +382,15 @@ static void af_xdp_describe(struct port *port, char *text, uint32_t size)
 	                   : "");
 }
 
+// The interface, and the tap to which its addresses have moved.
+static uint32_t af_xdp_interfaces(struct port *port, uint32_t indices[2])
+{
+	const struct af_xdp *xdp = port->driver;
+	indices[0] = if_nametoindex(xdp->name);
+	indices[1] = xdp->host_fd >= 0 ? if_nametoindex(xdp->host) : 0;
+	return indices[1] ? 2 : indices[0] ? 1 : 0;
+}
+
 static void give_held(struct port *port)
 {
 	struct af_xdp *xdp = port->driver;
@@ -573,5 +582,6 @@ const struct port_ops af_xdp_port = {
         .finished = af_xdp_finished,
         .drained = af_xdp_drained,
         .stats = af_xdp_stats,
+        .interfaces = af_xdp_interfaces,
         .describe = af_xdp_describe,
 };

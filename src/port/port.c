@@ -169,6 +169,11 @@ void port_stats(struct port *port, struct port_stats *stats)
 		port->ops->stats(port, stats); // what the driver reads elsewhere is added
 }
 
+uint32_t port_interfaces(struct port *port, uint32_t indices[2])
+{
+	return port->ops->interfaces ? port->ops->interfaces(port, indices) : 0;
+}
+
 void port_describe(struct port *port, char *text, uint32_t size)
 {
 	if (port->ops->describe)

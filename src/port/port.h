@@ -76,6 +76,9 @@ struct port_ops {
 	// The sending side has no frames in flight any more.
 	bool (*drained)(struct port *port);
 	void (*stats)(struct port *port, struct port_stats *stats);
+	// The kernel's indices of the interfaces that the port is, at most 2; returns how many. A
+	// route that leaves by one of them leaves by the port.
+	uint32_t (*interfaces)(struct port *port, uint32_t indices[2]);
 	// One line for people: "af_xdp eth1 queue 0, native, copy mode", "gen 64 B, 1 flow, as fast
 	// as possible".
 	void (*describe)(struct port *port, char *text, uint32_t size);
@@ -98,4 +101,5 @@ uint64_t port_next_ns(struct port *port);
 bool port_finished(struct port *port);
 bool port_drained(struct port *port);
 void port_stats(struct port *port, struct port_stats *stats);
+uint32_t port_interfaces(struct port *port, uint32_t indices[2]);
 void port_describe(struct port *port, char *text, uint32_t size);

@@ -148,6 +148,13 @@ static bool tap_finished(struct port *port)
 	return ((struct tap *)port->driver)->gone;
 }
 
+static uint32_t tap_interfaces(struct port *port, uint32_t indices[2])
+{
+	const struct tap *tap = port->driver;
+	indices[0] = if_nametoindex(tap->name);
+	return indices[0] ? 1 : 0;
+}
+
 static void tap_describe(struct port *port, char *text, uint32_t size)
 {
 	const struct tap *tap = port->driver;
@@ -168,5 +175,6 @@ const struct port_ops tap_port = {
         .transmit = tap_transmit,
         .poll_fds = tap_poll_fds,
         .finished = tap_finished,
+        .interfaces = tap_interfaces,
         .describe = tap_describe,
 };

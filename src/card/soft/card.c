@@ -155,6 +155,7 @@ static void soft_free(struct card *base)
 	}
 	for (uint32_t i = 0; card->ports && i < card->port_count; i++)
 		engine_free(&card->ports[i].engine);
+	fib_free(&card->fib);
 	for (uint32_t i = 0; card->workers && i < card->worker_count; i++)
 		if (card->workers[i].wake_fd >= 0)
 			close(card->workers[i].wake_fd);
@@ -262,9 +263,30 @@ static int port_make(struct soft_card *card, uint32_t i, const char *spec, struc
 	int fds[2];
 	port->is_interface = port_poll_fds(port->port, fds) > 0;
 	port_describe(port->port, port->description, sizeof(port->description));
-	const struct engine_options engine_options = {
+	return 0;
+}
+
+// The host's routes, where a port is an interface of the host.
+static int fib_make(struct soft_card *card, struct error *err)
+{
+	uint32_t interfaces[PORTS_MAX][2] = {0};
+	uint32_t found = 0;
+	for (uint32_t i = 0; i < card->port_count; i++)
+		found += port_interfaces(card->ports[i].port, interfaces[i]);
+	return found ? fib_new(interfaces, card->port_count, &card->fib, err) : 0;
+}
+
+static int engine_make(struct soft_card *card, uint32_t i, struct error *err)
+{
+	struct soft_port *port = &card->ports[i];
+	struct engine_options options = {
 	        .number = i, .trace = trace_put, .trace_context = &port->worker->trace};
-	return engine_new(card->space, &engine_options, &port->engine, err);
+	if (card->fib) {
+		options.fib = fib_lookup;
+		options.mtu = fib_mtu;
+		options.fib_context = fib_reader(card->fib, i);
+	}
+	return engine_new(card->space, &options, &port->engine, err);
 }
 
 // The built-in pass stands in every port's first bank.
@@ -299,9 +321,15 @@ static int parts_make(
 	for (uint32_t i = 0; !rc && i < card->port_count; i++)
 		rc = port_make(card, i, options->port_specs[i], err);
 	if (!rc)
+		rc = fib_make(card, err);
+	for (uint32_t i = 0; !rc && i < card->port_count; i++)
+		rc = engine_make(card, i, err);
+	if (!rc)
 		rc = pass_make(card, err);
 	if (!rc && options->confine)
 		rc = options->confine(options->confine_context, err);
+	if (!rc && card->fib)
+		rc = fib_start(card->fib, err);
 	for (uint32_t i = 0; !rc && i < card->worker_count; i++)
 		rc = worker_start(&card->workers[i], err);
 	return rc;
