@@ -212,7 +212,7 @@ int run_end(struct queue *queue, struct run *run, enum run_state state, uint64_t
 	struct error err = {0};
 	uint64_t now = queue_now(queue);
 	json_decref(run->report);
-	run->report = run->generation_count ? report_json(queue->card, run) : NULL;
+	run->report = run->generation_count ? report_json(queue->store, queue->card, run) : NULL;
 	run->state = state;
 	run->ended_wall_ns = queue_wall(queue) - (now > ended_ns ? now - ended_ns : 0);
 	int rc = run_save(queue, run, &err);

@@ -10,6 +10,7 @@
 #include "agent/report.h"
 #include "agent/rules.h"
 #include "api/rules.h"
+#include "api/slot.h"
 #include "api/value.h"
 #include "base/cleanup.h"
 #include "card/card.h"
@@ -107,11 +108,13 @@ struct target {
 	const struct run *run;
 	const struct card_map *map;
 	struct map_list *list;
+	struct image *image; // of the run, where the map's values are names of its parts; else NULL
 };
 
 static void target_free(struct target *target)
 {
 	list_free(&target->list);
+	image_free(&target->image);
 }
 
 static int look_in(struct agent *agent, const struct run *run, const char *name,
@@ -129,7 +132,7 @@ static int look_in(struct agent *agent, const struct run *run, const char *name,
 				        "several live runs have a map %s: say which with run=",
 				        name);
 			}
-			*target = (struct target){run, &list->maps[i], list};
+			*target = (struct target){run, &list->maps[i], list, NULL};
 			return 0;
 		}
 	list_free(&list);
@@ -152,6 +155,11 @@ static bool find_map(struct agent *agent, struct request *request, struct target
 		request_error(request, STATUS_NOT_FOUND,
 		        "raio map list shows the maps of what is live",
 		        "no live function has a map %.64s", request_name(request));
+	if (target->map && slot_is_name(target->map->shape.type) &&
+	        rules_image(agent->store, target->run, &target->image, &err)) {
+		request_fail(request, &err);
+		return false;
+	}
 	return target->map != NULL;
 }
 
@@ -190,7 +198,7 @@ static void reply_one(
 	json_t *json = map_json(target->map, target->run);
 	json_object_set_new(json, "entries",
 	        json_pack("[{s:o,s:o}]", "key", entry_key(target->map, key), "value",
-	                entry_value(target->map, value)));
+	                entry_value(target->map, target->image, value)));
 	request_reply_json(request, 200, json);
 }
 
@@ -209,8 +217,8 @@ void handle_map_get(struct agent *agent, struct request *request)
 		reply_one(agent, request, &target, key);
 		return;
 	}
-	if (entries_json(agent->card, target.run->generation, target.map, (uint32_t)limit, &entries,
-	            &err)) {
+	if (entries_json(agent->card, target.run->generation, target.map, target.image,
+	            (uint32_t)limit, &entries, &err)) {
 		agent_card_error(agent, request, &err);
 		return;
 	}
@@ -236,6 +244,7 @@ static int flags_of(const json_t *body, uint64_t *flags, struct error *err)
 // Entries of a request, parsed whole before any is written.
 struct batch {
 	const struct card_map *map;
+	const struct image *image; // of the target
 	struct card_entry *entries;
 	uint8_t *bytes; // of all keys and values
 	uint32_t count;
@@ -259,7 +268,7 @@ static int parse_entry(struct batch *batch, const json_t *entry, uint8_t *key, s
 	int rc = value_parse(
 	        &shape->key, shape->key_size, rules_key_flags(shape), key_text, key, err);
 	if (!rc)
-		rc = value_parse(&shape->value, shape->value_size, 0, value_text, value, err);
+		rc = rules_value(batch->image, shape, value_text, value, err);
 	for (uint32_t at = step; !rc && step && at + shape->value_size <= batch->map->io_size;
 	        at += step)
 		memcpy(value + at, value, shape->value_size);
@@ -291,7 +300,7 @@ static void write_entries(struct agent *agent, struct request *request, const st
         const json_t *body)
 {
 	struct error err = {0};
-	cleanup(batch_free) struct batch batch = {.map = target->map};
+	cleanup(batch_free) struct batch batch = {.map = target->map, .image = target->image};
 	uint64_t flags;
 	uint32_t done = 0;
 	if (flags_of(body, &flags, &err) ||
@@ -313,15 +322,10 @@ static void write_rules(struct agent *agent, struct request *request, const stru
         const char *rules)
 {
 	struct error err = {0};
-	struct function function = {0};
 	struct image *image = NULL;
 	uint32_t count = 0;
 	unsigned line = 0;
-	int rc = store_function_get(
-	        agent->store, target->run->function, target->run->version, 1, &function, &err);
-	if (!rc)
-		rc = image_decode(function.image, function.image_size, &image, &err);
-	if (rc)
+	if (rules_image(agent->store, target->run, &image, &err))
 		request_fail(request, &err);
 	else if (rules_check(image, rules, &line, &err))
 		request_error_at(request, STATUS_INVALID, err.text, NULL, "rules", line);
@@ -330,7 +334,6 @@ static void write_rules(struct agent *agent, struct request *request, const stru
 	else
 		request_reply_json(request, 200, json_pack("{s:I}", "written", (json_int_t)count));
 	image_free(&image);
-	function_free(&function);
 }
 
 void handle_map_update(struct agent *agent, struct request *request)

@@ -411,7 +411,7 @@ json_t *queue_run_json(struct queue *queue, const struct run *run)
 	json_t *json =
 	        run_object(run, queue_wall(queue) - queue_now(queue), position_of(queue, run));
 	if (json && run->state == RUN_RUNNING && queue->card) {
-		json_t *report = report_json(queue->card, run); // as it stands
+		json_t *report = report_json(queue->store, queue->card, run); // as it stands
 		if (report)
 			json_object_set_new(json, "report", report);
 	}

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "agent/queue.h"
+#include "agent/rules.h"
 #include "api/rules.h"
+#include "api/slot.h"
 #include "api/value.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -144,8 +146,19 @@ json_t *entry_key(const struct card_map *map, const void *key)
 	return json_stringn((const char *)text.data, text.size);
 }
 
-json_t *entry_value(const struct card_map *map, const void *value)
+static json_t *slot_json(const struct card_map *map, const struct image *image, const void *value)
 {
+	cleanup(buffer_free) struct buffer text = {0};
+	uint32_t slot;
+	memcpy(&slot, value, sizeof(slot));
+	slot_format(image, &map->shape, slot, &text);
+	return json_stringn((const char *)text.data, text.size);
+}
+
+json_t *entry_value(const struct card_map *map, const struct image *image, const void *value)
+{
+	if (slot_is_name(map->shape.type) && map->io_size == sizeof(uint32_t))
+		return slot_json(map, image, value);
 	uint32_t size = map->shape.value_size, step = (size + 7) / 8 * 8;
 	bool several = map->io_size > size && map->io_size >= step && step;
 	json_t *list = several ? json_array() : NULL;
@@ -160,8 +173,8 @@ json_t *entry_value(const struct card_map *map, const void *value)
 	return list;
 }
 
-int entries_json(struct card *card, uint64_t generation, const struct card_map *map, uint32_t limit,
-        json_t **entries, struct error *err)
+int entries_json(struct card *card, uint64_t generation, const struct card_map *map,
+        const struct image *image, uint32_t limit, json_t **entries, struct error *err)
 {
 	autofree uint8_t *data = malloc(DUMP_SIZE);
 	autofree uint8_t *after = malloc(map->shape.key_size + 1);
@@ -175,7 +188,7 @@ int entries_json(struct card *card, uint64_t generation, const struct card_map *
 			const uint8_t *at = data + (size_t)i * entry;
 			json_array_append_new(
 			        list, json_pack("{s:o,s:o}", "key", entry_key(map, at), "value",
-			                      entry_value(map, at + map->shape.key_size)));
+			                      entry_value(map, image, at + map->shape.key_size)));
 		}
 		if (!rc && count)
 			memcpy(after, data + (size_t)(count - 1) * entry, map->shape.key_size);
@@ -199,7 +212,8 @@ static bool wants_map(const json_t *wanted, const struct card_map *map)
 	return false;
 }
 
-static json_t *maps_json(struct card *card, uint64_t generation, const json_t *wanted)
+static json_t *maps_json(
+        struct card *card, uint64_t generation, const struct image *image, const json_t *wanted)
 {
 	autofree struct card_map *maps = calloc(IMAGE_MAPS_MAX, sizeof(*maps));
 	uint32_t count = 0;
@@ -208,7 +222,7 @@ static json_t *maps_json(struct card *card, uint64_t generation, const json_t *w
 		return all;
 	for (uint32_t i = 0; i < count; i++) {
 		json_t *entries;
-		if (wants_map(wanted, &maps[i]) && entries_json(card, generation, &maps[i],
+		if (wants_map(wanted, &maps[i]) && entries_json(card, generation, &maps[i], image,
 		                                           REPORT_ENTRIES_MAX, &entries, NULL) == 0)
 			json_object_set_new(all, maps[i].shape.name, entries);
 		card_map_free(&maps[i]);
@@ -216,7 +230,7 @@ static json_t *maps_json(struct card *card, uint64_t generation, const json_t *w
 	return all;
 }
 
-json_t *report_json(struct card *card, const struct run *run)
+json_t *report_json(struct store *store, struct card *card, const struct run *run)
 {
 	autofree struct card_counters *ports = calloc(PORTS_MAX, sizeof(*ports));
 	autofree struct card_counters *one = calloc(PORTS_MAX, sizeof(*one));
@@ -249,9 +263,12 @@ json_t *report_json(struct card *card, const struct run *run)
 	}
 	if (run->swap_out)
 		json_object_set(report, "swap_out", run->swap_out);
-	if (card && run->return_maps && run->generation_count)
+	if (card && run->return_maps && run->generation_count) {
+		cleanup(image_free) struct image *image = NULL;
+		rules_image(store, run, &image, NULL);
 		json_object_set_new(report, "maps",
-		        maps_json(card, run->generations[run->generation_count - 1],
+		        maps_json(card, run->generations[run->generation_count - 1], image,
 		                run->return_maps));
+	}
 	return report;
 }

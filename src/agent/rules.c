@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/queue.h"
+#include "agent/store.h"
 #include "api/rules.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -17,7 +19,7 @@
 int rules_check(const struct image *image, const char *text, unsigned *line, struct error *err)
 {
 	struct rules *rules = NULL;
-	int rc = rules_parse(text, strlen(text), image->maps, image->map_count, &rules, err);
+	int rc = rules_parse(text, strlen(text), image, &rules, err);
 	if (rc) // the parser's text begins with "line N"
 		sscanf(err->text, "line %u", line);
 	rules_free(&rules);
@@ -75,12 +77,22 @@ static int apply(struct card *card, uint64_t id, const struct rules *rules, uint
 	return rc;
 }
 
+int rules_image(struct store *store, const struct run *run, struct image **image, struct error *err)
+{
+	struct function function = {0};
+	int rc = store_function_get(store, run->function, run->version, 1, &function, err);
+	if (!rc)
+		rc = image_decode(function.image, function.image_size, image, err);
+	function_free(&function);
+	return rc;
+}
+
 int rules_fill(struct card *card, uint64_t id, const struct image *image, const char *text,
         uint32_t *count, struct error *err)
 {
 	struct rules *rules = NULL;
 	uint32_t sizes[IMAGE_MAPS_MAX] = {0};
-	int rc = rules_parse(text, strlen(text), image->maps, image->map_count, &rules, err);
+	int rc = rules_parse(text, strlen(text), image, &rules, err);
 	if (!rc)
 		rc = read_sizes(card, id, sizes, err);
 	for (uint32_t from = 0, to; !rc && from < rules->count; from = to) {

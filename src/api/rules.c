@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/slot.h"
 #include "api/value.h"
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -17,7 +18,8 @@
 #define EXCERPT_MAX 64
 
 struct parser {
-	const struct image_map *maps;
+	const struct image *image;
+	const struct image_map *maps; // the image's
 	uint32_t map_count;
 	struct rules *rules;
 	size_t capacity, bytes; // rules that there is room for; bytes of keys and values so far
@@ -39,6 +41,18 @@ void rules_free(struct rules **rules)
 unsigned rules_key_flags(const struct image_map *map)
 {
 	return VALUE_KEY | (map->type == BPF_MAP_TYPE_LPM_TRIE ? VALUE_LPM : 0);
+}
+
+int rules_value(const struct image *image, const struct image_map *map, const char *text,
+        void *value, struct error *err)
+{
+	uint32_t slot;
+	if (!slot_is_name(map->type) || map->value_size != sizeof(slot))
+		return value_parse(&map->value, map->value_size, 0, text, value, err);
+	int rc = slot_parse(image, map, text, &slot, err);
+	if (!rc)
+		memcpy(value, &slot, sizeof(slot));
+	return rc;
 }
 
 // Maps that rules may name.
@@ -99,13 +113,10 @@ static int find_map(const struct parser *in, const char *name, bool remove, uint
 	if (map->is_readonly)
 		return error_set(in->err, EINVAL, "%s is read only: no rule can write it", name);
 	switch (map->type) {
-	case BPF_MAP_TYPE_PROG_ARRAY:
-	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
-	case BPF_MAP_TYPE_HASH_OF_MAPS:
 	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
 	case BPF_MAP_TYPE_RINGBUF:
 		return error_set(in->err, EINVAL,
-		        "map %s is a %s: rules write maps with plain values only", name,
+		        "map %s is a %s, which programs write records to: no rule can", name,
 		        type->name);
 	default:
 		break;
@@ -230,7 +241,7 @@ static int parse_line(struct parser *in, char *text, uint32_t line)
 	}
 	if (!value)
 		return 0;
-	rc = value_parse(&map->value, map->value_size, 0, value, rule->value, in->err);
+	rc = rules_value(in->image, map, value, rule->value, in->err);
 	if (rc)
 		error_prefix(in->err, "value of %s", map->name);
 	return rc;
@@ -261,8 +272,8 @@ static int parse_text(struct parser *in, char *text, size_t size)
 	return 0;
 }
 
-int rules_parse(const char *text, size_t size, const struct image_map *maps, uint32_t map_count,
-        struct rules **rules, struct error *err)
+int rules_parse(const char *text, size_t size, const struct image *image, struct rules **rules,
+        struct error *err)
 {
 	if (size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { // an editor's byte order mark
 		text += 3;
@@ -284,7 +295,11 @@ int rules_parse(const char *text, size_t size, const struct image_map *maps, uin
 	if (size)
 		memcpy(copy, text, size);
 	copy[size] = '\0';
-	struct parser in = {.maps = maps, .map_count = map_count, .rules = made, .err = err};
+	struct parser in = {.image = image,
+	        .maps = image->maps,
+	        .map_count = image->map_count,
+	        .rules = made,
+	        .err = err};
 	int rc = parse_text(&in, copy, size);
 	if (rc)
 		return rc;

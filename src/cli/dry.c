@@ -15,7 +15,7 @@ int dry_rules(
 {
 	cleanup(rules_free) struct rules *rules = NULL;
 	struct error err = {0};
-	if (rules_parse(text, size, image->maps, image->map_count, &rules, &err) < 0)
+	if (rules_parse(text, size, image, &rules, &err) < 0)
 		return cli_fail(cli, EXIT_FAILED, "%s: %s", file, err.text);
 	return EXIT_DONE;
 }

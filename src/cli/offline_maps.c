@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api/rules.h"
+#include "api/slot.h"
 #include "api/value.h"
 #include "base/buffer.h"
 #include "base/cleanup.h"
@@ -44,7 +45,7 @@ static int parse(
 	int result = file_read(path, RULES_MAX, &text, &size, err);
 	if (result < 0)
 		return result;
-	result = rules_parse((const char *)text, size, image->maps, image->map_count, rules, err);
+	result = rules_parse((const char *)text, size, image, rules, err);
 	return result < 0 ? error_prefix(err, "%s", path) : 0;
 }
 
@@ -67,11 +68,18 @@ int offline_rules(struct generation *generation, const char *path, struct error 
 	return result;
 }
 
-static json_t *entry_json(const struct image_map *shape, const uint8_t *key, const uint8_t *value)
+static json_t *entry_json(const struct image *image, const struct image_map *shape,
+        const uint8_t *key, const uint8_t *value)
 {
 	cleanup(buffer_free) struct buffer key_text = {0}, value_text = {0};
 	value_format(&shape->key, shape->key_size, rules_key_flags(shape), key, &key_text);
-	value_format(&shape->value, shape->value_size, 0, value, &value_text);
+	uint32_t slot;
+	if (slot_is_name(shape->type)) {
+		memcpy(&slot, value, sizeof(slot));
+		slot_format(image, shape, slot, &value_text);
+	} else {
+		value_format(&shape->value, shape->value_size, 0, value, &value_text);
+	}
 	return json_pack("{s:s%, s:s%}", "key", key_text.data ? (char *)key_text.data : "",
 	        key_text.size, "value", value_text.data ? (char *)value_text.data : "",
 	        value_text.size);
@@ -86,7 +94,7 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 }
 
 // Arrays always have all their entries: those that are zero are left out.
-static json_t *map_json(const struct image_map *shape, struct map *map)
+static json_t *map_json(const struct image *image, const struct image_map *shape, struct map *map)
 {
 	json_t *entries = json_array();
 	autofree uint8_t *key = calloc(1, shape->key_size + 1);
@@ -101,7 +109,7 @@ static json_t *map_json(const struct image_map *shape, struct map *map)
 		has_key = true;
 		if (map_read(map, key, value, 0) == 0 && json_array_size(entries) < ENTRIES_MAX &&
 		        !(is_array && is_zero(value, shape->value_size)))
-			json_array_append_new(entries, entry_json(shape, key, value));
+			json_array_append_new(entries, entry_json(image, shape, key, value));
 	}
 	return entries;
 }
@@ -114,7 +122,8 @@ json_t *offline_maps(struct generation *generation)
 		struct map *map = generation_map(generation, i);
 		if (map && !shape->is_global && strcmp(shape->name, "raio_ports") != 0 &&
 		        shape->key_size)
-			json_object_set_new(maps, shape->name, map_json(shape, map));
+			json_object_set_new(maps, shape->name,
+			        map_json(generation_image(generation), shape, map));
 	}
 	return maps;
 }

@@ -508,6 +508,26 @@ static void size_open_maps(struct image *image)
 	}
 }
 
+// A key whose definition gives its size only is a number where the type of the map says so.
+static int describe_indexes(struct object *o)
+{
+	for (uint32_t i = 0; i < o->image->map_count; i++) {
+		struct image_map *map = &o->image->maps[i];
+		const struct map_type *type = map_type_find(map->type);
+		if (map->key.field_count || !type || type->key_size != sizeof(uint32_t) ||
+		        map->key_size != sizeof(uint32_t))
+			continue;
+		free(map->key.fields);
+		map->key.fields = calloc(1, sizeof(*map->key.fields));
+		if (!map->key.fields)
+			return error_set(o->err, ENOMEM, "no memory for map '%.64s'", map->name);
+		map->key.fields[0] =
+		        (struct image_field){.kind = IMAGE_UINT, .bits = 32, .count = 1};
+		map->key.field_count = 1;
+	}
+	return 0;
+}
+
 int object_read_maps(struct object *o)
 {
 	int rc = sort_symbols(o);
@@ -521,5 +541,7 @@ int object_read_maps(struct object *o)
 	}
 	if (!rc)
 		size_open_maps(o->image);
+	if (!rc)
+		rc = describe_indexes(o);
 	return rc ? rc : object_read_kconfig(o);
 }

@@ -34,7 +34,7 @@ void rules_fill(const char *path, struct generation *generation, struct kernel *
 	        (int)strcspn(name, "."), name);
 	if (file_read(file, RULES_BYTES_MAX, &text, &size, NULL))
 		return;
-	if (rules_parse((char *)text, size, image->maps, image->map_count, &rules, &err))
+	if (rules_parse((char *)text, size, image, &rules, &err))
 		fail_msg("%s: %s", file, err.text);
 	for (uint32_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->rules[i];
