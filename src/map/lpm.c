@@ -334,26 +334,41 @@ static bool bucket_next(
 	return found;
 }
 
-static int lpm_next(struct map *map, const void *key, void *next)
+static int lpm_follow(struct map *map, const void *key, void *next, uint64_t *steps)
 {
 	const struct lpm *lpm = (const struct lpm *)map;
 	const uint32_t *bucket = lpm->buckets, *end = bucket + lpm->bucket_mask;
 	struct prefix after;
 	uint8_t room[4 + DATA_MAX]; // `next` stays untouched on failure
-	bool found = false;
-	if (key && length_of(key) <= lpm->bits) {
+	bool begins = !key || length_of(key) > lpm->bits, found = false;
+	if (!begins) {
 		prefix_of(lpm, key, &after);
-		if (find(lpm, &after)) {
-			bucket = bucket_of(lpm, &after);
-			found = bucket_next(lpm, bucket++, &after, room);
-		}
+		bucket = bucket_of(lpm, &after);
 	}
-	for (; !found && bucket <= end; bucket++)
-		found = load_relaxed(bucket) && bucket_next(lpm, bucket, NULL, room);
+	for (; !found && bucket <= end; bucket++, begins = true) {
+		if (!*steps)
+			return -EAGAIN;
+		--*steps;
+		found = load_relaxed(bucket) &&
+		        bucket_next(lpm, bucket, begins ? NULL : &after, room);
+	}
 	if (!found)
 		return -ENOENT;
 	memcpy(next, room, map->def.key_size);
 	return 0;
+}
+
+static int lpm_next(struct map *map, const void *key, void *next)
+{
+	const struct lpm *lpm = (const struct lpm *)map;
+	uint64_t steps = UINT64_MAX;
+	struct prefix prefix;
+	if (key && length_of(key) <= lpm->bits) {
+		prefix_of(lpm, key, &prefix);
+		if (!find(lpm, &prefix))
+			key = NULL;
+	}
+	return lpm_follow(map, key, next, &steps);
 }
 
 static uint32_t lpm_count(const struct map *map)
@@ -372,6 +387,7 @@ const struct map_ops lpm_ops = {
         .remove = lpm_remove,
         .read = lpm_read,
         .next = lpm_next,
+        .follow = lpm_follow,
         .effort = lpm_effort,
         .count = lpm_count,
 };
