@@ -436,6 +436,35 @@ static void reads_and_writes_maps(void **state)
 	bench_close(&bench);
 }
 
+// BPF_F_RDONLY and BPF_F_WRONLY are about the control side, whatever programs may do.
+static void keeps_to_the_access_that_a_map_grants(void **state)
+{
+	struct bench bench;
+	bench_open(&bench, "null", "null");
+	struct card *card = bench.card;
+	struct image *image = image_stamp(5);
+	image->maps[0].flags = BPF_F_RDONLY;
+	uint64_t id = load(card, image, 3, false);
+	uint32_t key = 0, value = 41, pairs[4], done, count;
+	const struct card_entry entry = {&key, &value};
+	assert_int_equal(
+	        card->ops->map_apply(card, id, 0, CARD_MAP_UPDATE, 0, &entry, 1, &done, NULL),
+	        -EPERM);
+	assert_int_equal(
+	        card->ops->map_apply(card, id, 0, CARD_MAP_DELETE, 0, &entry, 1, &done, NULL),
+	        -EPERM);
+	assert_int_equal(card->ops->map_lookup(card, id, 0, &key, &value, NULL), 0);
+	image = image_stamp(5);
+	image->maps[0].flags = BPF_F_WRONLY;
+	id = load(card, image, 3, false);
+	assert_int_equal(
+	        card->ops->map_apply(card, id, 0, CARD_MAP_UPDATE, 0, &entry, 1, &done, NULL), 0);
+	assert_int_equal(card->ops->map_lookup(card, id, 0, &key, &value, NULL), -EPERM);
+	assert_int_equal(
+	        card->ops->map_dump(card, id, 0, NULL, pairs, sizeof(pairs), &count, NULL), -EPERM);
+	bench_close(&bench);
+}
+
 static uint64_t counted(struct card *card, uint64_t id)
 {
 	uint32_t key = 0;
@@ -539,6 +568,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(a_function_that_loops_for_ever_does_not_stop_its_neighbour),
 	        cmocka_unit_test(copies_a_packet_that_leaves_by_several_ports),
 	        cmocka_unit_test(reads_and_writes_maps),
+	        cmocka_unit_test(keeps_to_the_access_that_a_map_grants),
 	        cmocka_unit_test(carries_maps_when_asked),
 	        cmocka_unit_test(keeps_totals_over_the_cards_life),
 	        cmocka_unit_test(hands_out_lines_of_trace_printk),

@@ -122,7 +122,7 @@ static void a_receipt_and_a_map_travel_unchanged(void **state)
 	sent.map[0].carried = true;
 	struct image_field field = {.name = "a.b", .kind = IMAGE_IPV4, .bits = 32, .count = 1};
 	struct card_map map = {.index = 2, .shape = {.name = "m"}}, back = {0};
-	map.shape.key = (struct image_layout){&field, 1};
+	map.shape.key = (struct image_layout){&field, 1, 0};
 	cleanup(buffer_free) struct buffer buffer = {0};
 	struct wire out = {.out = &buffer};
 	wire_receipt(&out, &sent);

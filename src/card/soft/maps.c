@@ -109,6 +109,9 @@ int soft_map_dump(struct card *base, uint64_t id, uint32_t index, const void *af
 	if (size < pair)
 		return error_set(
 		        err, EINVAL, "an entry of map %s takes %zu bytes", shape->name, pair);
+	if (shape->flags & BPF_F_WRONLY)
+		return error_set(
+		        err, EPERM, "map %s cannot be read: it has BPF_F_WRONLY", shape->name);
 	uint8_t *out = data;
 	*count = 0;
 	while (size - used >= pair) {
@@ -117,7 +120,10 @@ int soft_map_dump(struct card *base, uint64_t id, uint32_t index, const void *af
 			return error_set(err, EINVAL, "map %s: its keys are too long", shape->name);
 		if (after)
 			memcpy(key, after, key_size);
-		rc = map_next_key(map, after ? key : NULL, next);
+		uint64_t steps = UINT64_MAX;
+		// Not map_next_key(): behind a key that is gone it would begin again, and a map
+		// that changes all the time would have no end.
+		rc = map_follow(map, after ? key : NULL, next, &steps);
 		if (rc)
 			break;
 		memcpy(out + used, next, key_size);
@@ -143,7 +149,7 @@ int soft_map_lookup(struct card *base, uint64_t id, uint32_t index, const void *
 	int rc = map_of(base, id, index, &map, &shape, err);
 	if (rc)
 		return rc;
-	rc = map_read(map, key, value, 0);
+	rc = shape->flags & BPF_F_WRONLY ? -EPERM : map_read(map, key, value, 0);
 	if (rc)
 		return error_set(err, -rc,
 		        rc == -ENOENT ? "map %s has no such key" : "map %s cannot be read so",
@@ -210,7 +216,9 @@ int soft_map_apply(struct card *base, uint64_t id, uint32_t index, enum card_map
 	const struct generation *generation = slot_find(soft_card_of(base), id)->generation;
 	for (; *done < count; ++*done) {
 		const struct card_entry *entry = &entries[*done];
-		if (op == CARD_MAP_UPDATE) {
+		if (shape->flags & BPF_F_RDONLY) {
+			rc = -EPERM;
+		} else if (op == CARD_MAP_UPDATE) {
 			rc = slot_check(generation, shape, entry->value, err);
 			if (rc)
 				return rc;
