@@ -31,7 +31,7 @@ static const char *format(const struct image_layout *layout, uint32_t size, unsi
 
 static struct image_layout layout_of(const struct image_field *fields, uint32_t count)
 {
-	return (struct image_layout){(struct image_field *)fields, count};
+	return (struct image_layout){(struct image_field *)fields, count, 0};
 }
 #define LAYOUT(...)                                                                                \
 	layout_of((const struct image_field[]){__VA_ARGS__},                                       \
@@ -41,7 +41,7 @@ static struct image_layout layout_of(const struct image_field *fields, uint32_t 
 static void expect_scalar(struct image_field field, const char *bytes, const char *text)
 {
 	uint32_t size = (field.bit_offset + field.bits * field.count + 7) / 8;
-	struct image_layout layout = {&field, 1};
+	struct image_layout layout = {&field, 1, 0};
 	cleanup(buffer_free) struct buffer buffer = {0};
 	assert_string_equal(format(&layout, size, 0, bytes, &buffer), text);
 	uint8_t back[64] = {0};
@@ -279,7 +279,7 @@ static void reads_back_whatever_it_prints(void **state)
 	cleanup(buffer_free) struct buffer buffer = {0};
 	for (uint32_t round = 0; round < 20000; round++) {
 		struct image_field fields[8];
-		struct image_layout layout = {fields, 0};
+		struct image_layout layout = {fields, 0, 0};
 		uint32_t size = 1 + random_next(&random) % 64, end = 0;
 		uint8_t bytes[64] = {0}, back[64];
 		uint32_t wanted = random_next(&random) % (ARRAY_SIZE(fields) + 1);
