@@ -44,6 +44,7 @@ static void (*const handlers[ROUTE_COUNT])(struct agent *agent, struct request *
         [ROUTE_MAP_GET] = handle_map_get,
         [ROUTE_MAP_UPDATE] = handle_map_update,
         [ROUTE_MAP_DELETE] = handle_map_delete,
+        [ROUTE_MAP_EVENTS] = handle_map_events,
         [ROUTE_CARD] = handle_card,
         [ROUTE_SWAP_LIST] = handle_swap_list,
         [ROUTE_EVENTS] = handle_events,
@@ -77,6 +78,7 @@ static void on_tick(struct timer *timer)
 	if (agent->options->stop && *agent->options->stop)
 		loop_stop(agent->loop);
 	events_tick(agent);
+	records_tick(agent);
 	loop_timer(agent->loop, timer, now + TICK_NS);
 }
 

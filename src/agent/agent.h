@@ -50,6 +50,7 @@ struct agent {
 	uint64_t started_wall_ns;
 	struct timer connect, step, tick;
 	struct listener *listeners;
+	struct record_stream *records;   // see records.c
 	uint64_t counters_ns;            // when the last `counters` went out
 	char card_error[ERROR_TEXT_MAX]; // why there is none
 	uint64_t card_losses, compile_count, compile_failures;
@@ -88,6 +89,7 @@ void handle_map_list(struct agent *agent, struct request *request);
 void handle_map_get(struct agent *agent, struct request *request);
 void handle_map_update(struct agent *agent, struct request *request);
 void handle_map_delete(struct agent *agent, struct request *request);
+void handle_map_events(struct agent *agent, struct request *request);
 void handle_card(struct agent *agent, struct request *request);
 void handle_swap_list(struct agent *agent, struct request *request);
 void handle_events(struct agent *agent, struct request *request);
@@ -107,4 +109,5 @@ void events_run(
 // A line of a function's log, to those who follow it.
 void events_log(struct agent *agent, const char *function, uint64_t run, uint64_t wall_ns,
         const char *text);
-void events_tick(struct agent *agent); // `counters`, each second
+void events_tick(struct agent *agent);  // `counters`, each second
+void records_tick(struct agent *agent); // reads for those who wait for records of maps

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
+#include "agent/maps.h"
 #include "agent/queue.h"
 #include "agent/report.h"
 #include "agent/rules.h"
@@ -103,22 +104,21 @@ void handle_map_list(struct agent *agent, struct request *request)
 	request_reply_json(request, 200, all);
 }
 
-// A map by name, of the wanted run or the only live one that has it.
-struct target {
-	const struct run *run;
-	const struct card_map *map;
-	struct map_list *list;
-	struct image *image; // of the run, where the map's values are names of its parts; else NULL
-};
-
-static void target_free(struct target *target)
+void target_free(struct target *target)
 {
 	list_free(&target->list);
 	image_free(&target->image);
+	*target = (struct target){0};
 }
 
-static int look_in(struct agent *agent, const struct run *run, const char *name,
-        struct target *target, struct error *err)
+bool map_holds_records(const struct card_map *map)
+{
+	return map->shape.type == BPF_MAP_TYPE_RINGBUF ||
+	       map->shape.type == BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+}
+
+int target_look(struct agent *agent, const struct run *run, const char *name, struct target *target,
+        struct error *err)
 {
 	struct map_list *list;
 	int rc = read_maps(agent, run, &list, err);
@@ -139,7 +139,7 @@ static int look_in(struct agent *agent, const struct run *run, const char *name,
 	return 0;
 }
 
-static bool find_map(struct agent *agent, struct request *request, struct target *target)
+bool target_find(struct agent *agent, struct request *request, struct target *target)
 {
 	struct error err = {0};
 	uint64_t id;
@@ -147,7 +147,7 @@ static bool find_map(struct agent *agent, struct request *request, struct target
 		return false;
 	for (const struct run *run = queue_runs(agent->queue); run; run = run->next)
 		if (is_wanted(run, id) &&
-		        look_in(agent, run, request_name(request), target, &err)) {
+		        target_look(agent, run, request_name(request), target, &err)) {
 			agent_card_error(agent, request, &err);
 			return false;
 		}
@@ -211,8 +211,13 @@ void handle_map_get(struct agent *agent, struct request *request)
 	json_t *entries;
 	if (limit < 0)
 		request_error(request, STATUS_INVALID, NULL, "limit must be a number");
-	if (limit < 0 || !find_map(agent, request, &target))
+	if (limit < 0 || !target_find(agent, request, &target))
 		return;
+	if (map_holds_records(target.map)) {
+		request_error(request, STATUS_INVALID, "raio map events takes them out",
+		        "%s holds records, not entries", target.map->shape.name);
+		return;
+	}
 	if (key) {
 		reply_one(agent, request, &target, key);
 		return;
@@ -343,7 +348,7 @@ void handle_map_update(struct agent *agent, struct request *request)
 	if (request_json(request, &body))
 		return;
 	const char *rules = json_string_value(json_object_get(body, "rules"));
-	if (find_map(agent, request, &target)) {
+	if (target_find(agent, request, &target)) {
 		if (rules)
 			write_rules(agent, request, &target, rules);
 		else
@@ -391,7 +396,7 @@ void handle_map_delete(struct agent *agent, struct request *request)
 	const char *text = request_query(request, "key");
 	autofree uint8_t *key = NULL;
 	uint32_t done = 0;
-	if (!find_map(agent, request, &target))
+	if (!target_find(agent, request, &target))
 		return;
 	if (!text && request_flag(request, "all")) {
 		delete_all(agent, request, &target);

@@ -29,6 +29,7 @@ const struct route route_table[ROUTE_COUNT] = {
         [ROUTE_MAP_GET] = {"GET", "/v1/maps/*", "a map's entries"},
         [ROUTE_MAP_UPDATE] = {"POST", "/v1/maps/*", "write entries"},
         [ROUTE_MAP_DELETE] = {"DELETE", "/v1/maps/*", "delete entries"},
+        [ROUTE_MAP_EVENTS] = {"GET", "/v1/maps/*/events", "records of a ring or perf buffer"},
         [ROUTE_CARD] = {"GET", "/v1/card", "the card: ports, banks, counters"},
         [ROUTE_SWAP_LIST] = {"GET", "/v1/swaps", "receipts, newest first"},
         [ROUTE_EVENTS] = {"GET", "/v1/events", "server-sent events"},

@@ -119,6 +119,9 @@ static const struct option map_set_options[] = {IN_RUN,
         DRY_RUN, END};
 static const struct option map_delete_options[] = {
         IN_RUN, {"all", 0, NULL, "every entry", 0, NULL}, DRY_RUN, END};
+static const struct option map_events_options[] = {IN_RUN,
+        {"follow", 'f', NULL, "go on with what is written from now, until the run ends", 0, NULL},
+        {"count", 'n', "N", "stop after N records", 0, NULL}, END};
 static const struct option limit_options[] = {LIMIT, END};
 static const struct option top_options[] = {{"count", 'n', "N", "stop after N readings", 0, NULL},
         {"interval", 0, "TIME", "between two readings (default 1s)", 0, NULL},
@@ -236,6 +239,13 @@ const struct command command_table[] = {
                 "All of the file is read and checked before an entry is written (raio-rules(5)).",
                 {MAP_ARG, FILE_ARG}, map_edit_options, "raio map load routes routes.rules",
                 map_load},
+        {"map", "events", NULL, false, "take the records out of a ring or perf buffer",
+                "Prints what a function wrote to a map of type ringbuf or perf_event_array since "
+                "it was last read: by its fields where the map's definition gives the type of its "
+                "records, else in hex. A record is taken once; those who follow one map at the "
+                "same "
+                "time each get it.",
+                {MAP_ARG}, map_events_options, "raio map events samples --follow", map_events},
         {"port", "list", NULL, true, "list the card's ports and their counters", NULL, {{0}}, NULL,
                 NULL, port_list},
         {"card", "show", NULL, true, "show the card: ports, banks, what runs", NULL, {{0}}, NULL,

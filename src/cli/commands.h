@@ -27,6 +27,7 @@ int map_show(struct cli *cli);
 int map_set(struct cli *cli);
 int map_delete_entries(struct cli *cli);
 int map_load(struct cli *cli);
+int map_events(struct cli *cli);
 int port_list(struct cli *cli);
 int card_show(struct cli *cli);
 int swap_list(struct cli *cli);

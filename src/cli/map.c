@@ -195,3 +195,49 @@ int map_load(struct cli *cli)
 	return edit_send(
 	        cli, &(struct edit){"POST", path, body, &map, file, (const char *)text, what});
 }
+
+struct records {
+	struct cli *cli;
+	uint64_t count;
+};
+
+static bool print_record(void *context, const char *line)
+{
+	struct records *records = context;
+	autojson json_t *item = json_loads(line, 0, NULL);
+	if (!item)
+		return true;
+	records->count++;
+	if (records->cli->is_json)
+		puts(line);
+	else
+		printf("%s%s%s  %s\n", cli_color(records->cli, COLOR_DIM),
+		        member_text(item, "time"), cli_color(records->cli, COLOR_PLAIN),
+		        member_text(item, "value"));
+	return fflush(stdout) == 0;
+}
+
+int map_events(struct cli *cli)
+{
+	char name[480], path[1024];
+	struct cli_map map;
+	long count = 0;
+	int code = cli_number(cli, "count", 1, 1000000000, &count);
+	if (code == EXIT_DONE)
+		code = map_find(cli, &map, path, sizeof(path));
+	if (code != EXIT_DONE)
+		return code;
+	client_escape(map.name, name, sizeof(name));
+	bool follows = args_has(&cli->args, "follow");
+	int at = snprintf(
+	        path, sizeof(path), "/v1/maps/%s/events?run=%s&follow=%d", name, map.run, follows);
+	if (count)
+		snprintf(path + at, sizeof(path) - (size_t)at, "&count=%ld", count);
+	struct records records = {.cli = cli};
+	const struct client_stream stream = {.context = &records, .line = print_record};
+	if (client_follow(cli_client(cli), "GET", path, NULL, &stream, &cli->failure) != EXIT_DONE)
+		return cli_failure(cli);
+	if (!records.count && !follows)
+		cli_note(cli, "%s: no records", map.name);
+	return EXIT_DONE;
+}

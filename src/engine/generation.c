@@ -64,6 +64,8 @@ static int linked_map_new(struct space *space, const struct image_map *shape, ui
 	        .extra = shape->extra,
 	        .cpu_count = engine_count,
 	};
+	if (def.type == BPF_MAP_TYPE_RINGBUF && shape->value.field_count)
+		def.value_size = 0; // the definition says there what its records are
 	if (def.type == BPF_MAP_TYPE_PERF_EVENT_ARRAY && !def.max_entries)
 		def.max_entries = engine_count; // as libbpf: one a CPU
 	struct linked_map *new = calloc(1, sizeof(*new));

@@ -178,5 +178,83 @@ expect 3 'no entry' "$raio" map delete stages 0
 expect 0 'first' "$raio" map set stages 0 first
 expect 0 'packets lost: 0' "$raio" update dispatch --rules dispatch.rules
 
+cat >exporter.c <<'END'
+#include <raio/raio.h>
+
+struct sample {
+	__u32 number;
+	__u16 size, port;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+	__type(value, struct sample);
+} samples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(__u32));
+} heads SEC(".maps");
+
+__u32 seen;
+
+SEC("xdp") int exporter(struct xdp_md *ctx)
+{
+	__u32 number = __sync_fetch_and_add(&seen, 1), mark = 0xfeedc0de;
+	if (number % 16)
+		return XDP_DROP;
+	struct sample *sample = bpf_ringbuf_reserve(&samples, sizeof(*sample), 0);
+	if (sample) {
+		sample->number = number;
+		sample->size = ctx->data_end - ctx->data;
+		sample->port = raio_port(ctx);
+		bpf_ringbuf_submit(sample, 0);
+	}
+	bpf_perf_event_output(ctx, &heads, BPF_F_CURRENT_CPU | 6ULL << 32, &mark, sizeof(mark));
+	return XDP_DROP;
+}
+
+char _license[] SEC("license") = "GPL";
+END
+
+echo "records of ring and perf buffers"
+expect 0 'cancelled' "$raio" run cancel 1
+expect 0 'exporter created' "$raio" create exporter exporter.c
+expect 0 'queued' "$raio" run exporter --slice forever --no-wait
+eventually live exporter
+sleep 0.3
+expect 0 'number=0, size=60, port=0' "$raio" map events samples --count 5
+expect 0 'number=80, size=60, port=0' "$raio" map events samples --count 5
+[ "$(wc -l <out)" -eq 5 ] || fail "not five records"
+grep -q 'number=64,' out && fail "a record was taken twice"
+expect 0 '0xdec0edfe' "$raio" map events heads --count 3
+expect 0 '"size":10' "$raio" map events heads --count 1 -o json
+expect 1 'holds entries' "$raio" map events .bss
+expect 1 'raio map events' "$raio" map samples
+expect 2 '--count' "$raio" map events samples --count 0
+expect 3 'no map' "$raio" map events nothing
+
+echo "those who follow get all, also over a change of the code, to the end of the run"
+"$raio" map events samples --follow >follow1 2>err1 &
+first=$!
+"$raio" map events samples --follow -o json >follow2 2>err2 &
+second=$!
+eventually grep -q 'size=60' follow1
+eventually grep -q 'size=60' follow2
+sed 's/0xfeedc0de/0xfeedc0df/; s/port = raio_port(ctx)/port = 77/' exporter.c >changed.c
+expect 0 'packets lost: 0' "$raio" update exporter changed.c
+eventually grep -q 'port=77' follow1
+eventually grep -q 'port=77' follow2
+expect 0 'size=60' "$raio" map events samples --follow --count 3
+expect 0 'cancelled' "$raio" run cancel 2
+wait $first || fail "the first follower failed: $(cat err1)"
+wait $second || fail "the second follower failed: $(cat err2)"
+# Of one generation: no number is missing or comes twice.
+sed -n 's/.*number=\([0-9]*\), size=60, port=0$/\1/p' follow1 |
+	awk 'NR > 1 && $1 != last + 16 { bad = 1 } { last = $1 } END { exit bad || NR < 2 }' ||
+	fail "records are missing or out of order"
+
 [ $failures -eq 0 ] || { sed 's/^/    agent: /' agent.log; echo "$failures failures"; exit 1; }
 echo "all well"
