@@ -51,7 +51,8 @@ struct image_field {
 struct image_layout {
 	struct image_field *fields; // none where the object has no BTF for it
 	uint32_t field_count;
-	uint32_t lock; // where a struct bpf_spin_lock stands, in bytes, plus 1; 0: none. Not a field.
+	uint32_t lock; // where a struct bpf_spin_lock stands, in bytes, plus 1; 0: none. Not a
+	               // field.
 };
 
 // An initial entry of a prog array, array of maps or hash of maps.
