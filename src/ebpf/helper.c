@@ -71,6 +71,10 @@ const struct helper helper_table[] = {
         HELPER(dynptr_read, ARG_MEM_OUT, ARG_SIZE, ARG_OBJECT, ARG_ANY, ARG_ANY),
         HELPER(dynptr_write, ARG_OBJECT, ARG_ANY, ARG_MEM_IN, ARG_SIZE, ARG_ANY),
         HELPER(dynptr_data, ARG_OBJECT, ARG_ANY, ARG_ANY),
+        HELPER(tcp_raw_gen_syncookie_ipv4, ARG_OBJECT, ARG_MEM_IN, ARG_SIZE),
+        HELPER(tcp_raw_gen_syncookie_ipv6, ARG_OBJECT, ARG_MEM_IN, ARG_SIZE),
+        HELPER(tcp_raw_check_syncookie_ipv4, ARG_OBJECT, ARG_OBJECT),
+        HELPER(tcp_raw_check_syncookie_ipv6, ARG_OBJECT, ARG_OBJECT),
         HELPER(ktime_get_tai_ns, ARG_NONE),
 };
 const uint32_t helper_count = ARRAY_SIZE(helper_table);

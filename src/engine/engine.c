@@ -71,6 +71,9 @@ int engine_new(struct space *space, const struct engine_options *options, struct
 	if (!new->random && getrandom(&new->random, sizeof(new->random), 0) < 0)
 		new->random = 1;
 	new->random |= 1; // xorshift's only bad state is 0
+	const uint64_t *secret = space_secret(space);
+	for (uint32_t i = 0; i < ARRAY_SIZE(new->cookie_keys); i++)
+		new->cookie_keys[i] = options->random ? options->random + i : secret[i];
 	new->scratch = malloc(SCRATCH_SIZE);
 	int r = new->scratch ? make_windows(new, err)
 	                     : error_set(err, ENOMEM, "out of memory for an engine");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What helpers answer, and that no pointer, size or handle gets past them.
+#include <endian.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "ebpf/helper.h"
 #include "engine/helpers.h"
 #include "engine/test_kit.h"
@@ -578,6 +580,42 @@ static void flows_are_never_found(void **state)
 	expect_helper_fault(kit, text);
 }
 
+// What the check answers to an acknowledgement of `cookie` by the client at `ip` in the packet.
+static uint32_t cookie_check(struct kit *kit, int ip, uint32_t cookie)
+{
+	char text[512];
+	snprintf(text, sizeof(text),
+	        "ldxw r1 [r1+0]; add r1 %d; stw [r10-24] 0x47464544; stw [r10-20] 0x4c4a4948;"
+	        "stw [r10-16] %d; stdw [r10-12] 0; mov r2 r10; add r2 -24; call 206; exit",
+	        ip, (int32_t)htobe32(cookie + 1));
+	kit_load(kit, text, NULL);
+	return kit_run(kit, 128).result;
+}
+
+static void syn_cookies_are_taken_back_for_two_minutes(void **state)
+{
+	struct kit *kit = *state;
+	kit_load(kit, "ldxw r1 [r1+0]; mov r2 r1; add r2 68; mov r3 20; call 204; exit", NULL);
+	uint32_t cookie = kit_run(kit, 128).result;
+	assert_int_equal(kit_run(kit, 128).result, cookie);
+	assert_int_equal(cookie_check(kit, 0, cookie), 0);
+	assert_int_equal(cookie_check(kit, 1, cookie), (uint32_t)-EACCES);
+	assert_int_equal(cookie_check(kit, 0, cookie + 16), (uint32_t)-EACCES);
+	engine_clock(kit->engine, kit->options.fixed_ns + 60 * NS_PER_S);
+	assert_int_equal(cookie_check(kit, 0, cookie), 0);
+	engine_clock(kit->engine, kit->options.fixed_ns + 121 * NS_PER_S);
+	assert_int_equal(cookie_check(kit, 0, cookie), (uint32_t)-EACCES);
+	// A size that is not the header's own, and headers that are not there.
+	assert_int_equal(
+	        result_of(kit, "mov r1 r7; mov r2 r7; mov r3 20; call 204"), (uint32_t)-EINVAL);
+	assert_int_equal(
+	        result_of(kit, "mov r1 r7; mov r2 r7; mov r3 0; call 205"), (uint32_t)-EINVAL);
+	expect_helper_fault(kit, "mov r1 r7; add r1 45; mov r2 r7; mov r3 20; call 204");
+	expect_helper_fault(kit, "mov r1 r7; add r1 25; mov r2 r7; mov r3 20; call 205");
+	expect_helper_fault(kit, "mov r1 r7; mov r2 r7; add r2 45; call 206");
+	expect_helper_fault(kit, "mov r1 r7; mov r2 r10; add r2 -16; call 207");
+}
+
 static void text_is_printed_as_the_kernel_does(void **state)
 {
 	struct kit *kit = *state;
@@ -632,6 +670,7 @@ int main(void)
 	        TEST(sockets_are_never_found),
 	        TEST(connections_are_never_found),
 	        TEST(flows_are_never_found),
+	        TEST(syn_cookies_are_taken_back_for_two_minutes),
 	        TEST(text_is_printed_as_the_kernel_does),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,10 @@ const struct helper_code helper_codes[HELPER_CODE_COUNT] = {
         [BPF_FUNC_dynptr_read] = {helper_dynptr_read, 8},
         [BPF_FUNC_dynptr_write] = {helper_dynptr_write, 8},
         [BPF_FUNC_dynptr_data] = {helper_dynptr_data, 4},
+        [BPF_FUNC_tcp_raw_gen_syncookie_ipv4] = {helper_cookie_make_ipv4, 64},
+        [BPF_FUNC_tcp_raw_gen_syncookie_ipv6] = {helper_cookie_make_ipv6, 64},
+        [BPF_FUNC_tcp_raw_check_syncookie_ipv4] = {helper_cookie_check_ipv4, 64},
+        [BPF_FUNC_tcp_raw_check_syncookie_ipv6] = {helper_cookie_check_ipv6, 64},
         [BPF_FUNC_ktime_get_tai_ns] = {helper_ktime_tai, 8},
 };
 

@@ -85,6 +85,8 @@ helper_fn helper_trace, helper_trace_v, helper_snprintf, helper_strncmp, helper_
 // Sockets and connections: look-ups find none; what takes one found faults.
 helper_fn helper_socket_lookup, helper_socket_none, kfunc_ct_lookup, kfunc_ct_alloc,
         kfunc_flow_lookup;
+helper_fn helper_cookie_make_ipv4, helper_cookie_make_ipv6, helper_cookie_check_ipv4,
+        helper_cookie_check_ipv6;
 helper_fn helper_lock, helper_unlock, helper_probe_read, helper_loop;
 helper_fn kfunc_dynptr_from_xdp, kfunc_dynptr_slice, kfunc_dynptr_slice_rdwr, kfunc_rx_timestamp,
         kfunc_rx_hash, kfunc_rx_vlan;

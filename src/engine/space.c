@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -31,6 +32,7 @@ struct space {
 	struct region *regions;
 	uint32_t count, capacity;
 	uint64_t promised, limit;
+	uint64_t secret[4];
 };
 
 int space_new(struct space **space, struct error *err)
@@ -38,6 +40,10 @@ int space_new(struct space **space, struct error *err)
 	struct space *new = calloc(1, sizeof(*new));
 	if (!new)
 		return error_set(err, ENOMEM, "out of memory for a card address space");
+	if (getrandom(new->secret, sizeof(new->secret), 0) != sizeof(new->secret)) {
+		free(new);
+		return error_set(err, EIO, "the system has no random numbers");
+	}
 	// Never swapped, dumped or counted as memory before a window is made.
 	void *base = mmap(
 	        NULL, SPACE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -56,6 +62,11 @@ int space_new(struct space **space, struct error *err)
 	pthread_mutex_init(&new->lock, NULL);
 	*space = new;
 	return 0;
+}
+
+const uint64_t *space_secret(const struct space *space)
+{
+	return space->secret;
 }
 
 void space_free(struct space **space)

@@ -25,6 +25,9 @@ int space_promise(struct space *space, uint64_t bytes, struct error *err);
 void space_release(struct space *space, uint64_t bytes);
 void space_limit(struct space *space, uint64_t bytes);
 
+// Four words of chance that all engines of the card share, and nobody else knows.
+const uint64_t *space_secret(const struct space *space);
+
 // Host address of card address 0. (The first field of struct space, for speed.)
 static inline uint8_t *space_base(const struct space *space)
 {

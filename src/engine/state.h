@@ -115,7 +115,8 @@ struct engine {
 
 	struct engine_stats stats;
 	uint64_t random;
-	struct space *space; // borrowed
+	uint64_t cookie_keys[4]; // two, of SYN cookies; the same in all engines of a card
+	struct space *space;     // borrowed
 	struct engine_options options;
 	uint8_t *scratch; // SCRATCH_SIZE, for helpers that put a record together
 };
