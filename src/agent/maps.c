@@ -163,6 +163,17 @@ bool target_find(struct agent *agent, struct request *request, struct target *ta
 	return target->map != NULL;
 }
 
+// The same, of a map that has entries.
+static bool find_entries(struct agent *agent, struct request *request, struct target *target)
+{
+	if (!target_find(agent, request, target))
+		return false;
+	if (map_holds_records(target->map))
+		request_error(request, STATUS_INVALID, "raio map events takes them out",
+		        "%s holds records, not entries", target->map->shape.name);
+	return !map_holds_records(target->map);
+}
+
 // Reads a key's text; false: the request has been answered.
 static bool parse_key(
         struct request *request, const struct card_map *map, const char *text, uint8_t **key)
@@ -211,13 +222,8 @@ void handle_map_get(struct agent *agent, struct request *request)
 	json_t *entries;
 	if (limit < 0)
 		request_error(request, STATUS_INVALID, NULL, "limit must be a number");
-	if (limit < 0 || !target_find(agent, request, &target))
+	if (limit < 0 || !find_entries(agent, request, &target))
 		return;
-	if (map_holds_records(target.map)) {
-		request_error(request, STATUS_INVALID, "raio map events takes them out",
-		        "%s holds records, not entries", target.map->shape.name);
-		return;
-	}
 	if (key) {
 		reply_one(agent, request, &target, key);
 		return;
@@ -348,7 +354,7 @@ void handle_map_update(struct agent *agent, struct request *request)
 	if (request_json(request, &body))
 		return;
 	const char *rules = json_string_value(json_object_get(body, "rules"));
-	if (target_find(agent, request, &target)) {
+	if (find_entries(agent, request, &target)) {
 		if (rules)
 			write_rules(agent, request, &target, rules);
 		else
@@ -396,7 +402,7 @@ void handle_map_delete(struct agent *agent, struct request *request)
 	const char *text = request_query(request, "key");
 	autofree uint8_t *key = NULL;
 	uint32_t done = 0;
-	if (!target_find(agent, request, &target))
+	if (!find_entries(agent, request, &target))
 		return;
 	if (!text && request_flag(request, "all")) {
 		delete_all(agent, request, &target);

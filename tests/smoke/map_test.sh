@@ -233,6 +233,9 @@ expect 0 '0xdec0edfe' "$raio" map events heads --count 3
 expect 0 '"size":10' "$raio" map events heads --count 1 -o json
 expect 1 'holds entries' "$raio" map events .bss
 expect 1 'raio map events' "$raio" map samples
+expect 1 'holds records' "$raio" map set samples 0 1
+expect 1 'holds records' "$raio" map set heads 0 1
+expect 1 'holds records' "$raio" map delete samples --all
 expect 2 '--count' "$raio" map events samples --count 0
 expect 3 'no map' "$raio" map events nothing
 
