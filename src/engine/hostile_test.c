@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "engine/state.h"
 #include "engine/test_kit.h"
 #include "map/map.h"
 
@@ -110,7 +111,7 @@ static void a_key_shown_to_a_callback_has_nothing_of_others_behind_it(void **sta
 	// Another function, on the same engine.
 	kit_load(kit,
 	        "mov r6 r10; add r6 -8; map r1 1; func r2 f; mov r3 r6; mov r4 0; call 164;"
-	        "ldxdw r0 [r10-8]; exit; f: ldxdw r1 [r2+8]; stxdw [r3+0] r1; mov r0 0; exit",
+	        "ldxdw r0 [r10-8]; exit; f: ldxdw r1 [r2+8]; stxdw [r4+0] r1; mov r0 0; exit",
 	        NULL);
 	assert_int_equal(kit_run(kit, 64).result, 0);
 }
@@ -140,25 +141,22 @@ static void locks_stand_in_map_values_only(void **state)
 	assert_int_equal(kit_try(kit, "value r1 1 0; call 93; mov r0 2; exit").verdict, XDP_PASS);
 }
 
-// A generation that is freed and another made in its place: the window that the first one's last
-// access hit must not be known any more. Where it stood is found by its address.
+// A generation may be made where a freed one stood: what the engine knew of the freed one's windows
+// must not count any more.
 static void a_window_of_a_freed_generation_is_not_remembered(void **state)
 {
 	struct kit *kit = *state;
-	kit_map(kit, BPF_MAP_TYPE_ARRAY, 4, 1 << 16, 1);
-	kit_load(kit, "value r1 0 0; ldxw r2 [r1+0]; mov r0 r1; exit", NULL);
-	const struct generation *first = kit->generation;
-	uint32_t address = kit_run(kit, 64).result;
-	for (int i = 0; i < 64; i++) {
-		char text[128];
-		kit->maps[0].value_size = 8; // the same place, but less of it
-		snprintf(text, sizeof(text), "lddw r1 %u; ldxdw r2 [r1+4096]; mov r0 2; exit",
-		        address);
-		kit_load(kit, text, NULL);
-		assert_int_equal(kit_run(kit, 64).fault, FAULT_READ);
-		if (kit->generation == first)
-			return;
-	}
+	uint32_t address;
+	assert_int_equal(space_map(kit->space, 4096, &address, NULL), 0);
+	char text[128];
+	snprintf(text, sizeof(text), "lddw r1 %u; ldxdw r2 [r1+0]; mov r0 2; exit", address);
+	kit_load(kit, text, NULL);
+	const struct window stale = {
+	        .start = address, .end = address + 4096, .may_read = true, .may_write = true};
+	kit->engine->generation = kit->generation; // as if it stood at the same place
+	kit->engine->window = &stale;
+	assert_int_equal(kit_run(kit, 64).fault, FAULT_READ);
+	space_unmap(kit->space, address);
 }
 
 int main(void)
