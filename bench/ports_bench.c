@@ -6,7 +6,7 @@
 // second of the forwarder's CPU time. Sides: `baseline` (l2fwd_baseline.c), `ports` (our drivers in
 // the barest loop), `card` (the soft card with wire, in its interpreter); all of them poll, and
 // none is ever without packets: each in its turn is stopped, its receive ring is filled
-// (BPF_PROG_RUN with live frames, on another CPU), and it runs until all of them have arrived.
+// (by a packet socket, from another CPU), and it runs until all of them have arrived.
 // Turns take under a millisecond and the three alternate, so that what else the machine does meets
 // all of them; from sample to sample they change places.
 //

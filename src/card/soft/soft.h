@@ -116,7 +116,7 @@ struct soft_card {
 	struct worker *workers;
 	uint32_t worker_count;
 	struct ring **rings; // from * worker_count + to; NULL on the diagonal
-	struct fib *fib;      // NULL: no port is an interface
+	struct fib *fib;     // NULL: no port is an interface
 	bool busy_poll, pin;
 	_Atomic uint32_t stop; // 1: receive no more and drain; 2: end
 	// The control thread's own.
