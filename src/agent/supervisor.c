@@ -24,6 +24,9 @@ struct child {
 	const char *name;
 	pid_t pid;       // 0: not running
 	bool is_adopted; // not our child: a card that outlived an earlier supervisor
+	bool has_failed; // ended by itself before it had ever stood: starting it again will not
+	                 // help
+	bool has_stood;  // the card: its socket was seen
 	uint64_t started_ns, restart_ns;
 	unsigned wait_ms;
 	void (*start)(const struct supervisor_options *options); // in the child
@@ -83,6 +86,11 @@ static void start(struct child *child, const struct supervisor_options *options)
 // Plans the next start: soon, but later each time if it dies at once.
 static void plan(struct child *child, int how)
 {
+	if (child->start == start_card && !child->has_stood && WIFEXITED(how) && WEXITSTATUS(how)) {
+		child->pid = 0;
+		child->has_failed = true;
+		return;
+	}
 	uint64_t now = clock_ns();
 	bool lived = now - child->started_ns > 200 * NS_PER_MS;
 	child->wait_ms = lived || !child->wait_ms ? RESTART_MIN_MS : child->wait_ms * 2;
@@ -120,12 +128,15 @@ static bool has_ended(const struct child *child)
 }
 
 // The card makes its socket as the user that it runs as; the agent must be able to connect.
-static void hand_over_socket(const struct supervisor_options *options)
+static void hand_over_socket(const struct supervisor_options *options, struct child *card)
 {
 	struct stat st;
 	const struct agent_options *agent = options->agent;
-	if (agent->drop && lstat(agent->card_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	        st.st_uid != agent->uid && lchown(agent->card_path, agent->uid, agent->gid))
+	if (lstat(agent->card_path, &st) || !S_ISSOCK(st.st_mode))
+		return;
+	card->has_stood = true;
+	if (agent->drop && st.st_uid != agent->uid &&
+	        lchown(agent->card_path, agent->uid, agent->gid))
 		log_warning("cannot give %s to the agent's user: %s", agent->card_path,
 		        strerror(errno));
 }
@@ -175,13 +186,15 @@ int supervisor_run(const struct supervisor_options *options)
 	children[0].is_adopted = children[0].pid != 0;
 	if (children[0].is_adopted)
 		log_info("taking over the card that runs at %s", options->agent->card_path);
+	else
+		unlink(options->agent->card_path); // nobody answers there
 	for (;;) {
 		if (children[0].is_adopted && has_ended(&children[0]))
 			children[0] = (struct child){.name = "card", .start = start_card};
 		for (int i = 0; i < 2; i++)
 			if (!children[i].pid && children[i].restart_ns <= clock_ns())
 				start(&children[i], options);
-		hand_over_socket(options);
+		hand_over_socket(options, &children[0]);
 		struct timespec wait = until_due(children, 2);
 		int got = sigtimedwait(&wanted, NULL, &wait);
 		if (got == SIGTERM || got == SIGINT)
@@ -191,9 +204,14 @@ int supervisor_run(const struct supervisor_options *options)
 			for (int i = 0; i < 2; i++)
 				if (children[i].pid == pid)
 					plan(&children[i], how);
+		if (children[0].has_failed) {
+			log_error("the card cannot start, for the reason above; see raiod --help "
+			          "about --port");
+			break;
+		}
 	}
 	stop(&children[1]);
 	if (!options->leave_card)
 		stop(&children[0]);
-	return 0;
+	return children[0].has_failed ? 1 : 0;
 }

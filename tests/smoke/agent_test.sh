@@ -112,6 +112,12 @@ ask 400 'takes GET' PATCH /v1/functions/wire
 head -c 17000000 /dev/zero >big
 ask 413 'too_large' POST /v1/functions @big
 
+echo "a port that cannot be"
+for spec in gne: af_xdp:nowhere0 pcap:/nonexistent/in.pcap; do
+	timeout 20 "$build/raiod" --socket "$dir/bad" --state "$dir/badstate" --port "$spec" >bad.log 2>&1
+	[ $? -eq 1 ] && grep -q 'the card cannot start' bad.log || fail "raiod --port $spec: $(cat bad.log)"
+done
+
 echo "two agents"
 "$build/raiod" --socket "$socket" --state "$dir/other" >two 2>&1
 [ $? -eq 4 ] && grep -q 'another raiod serves' two || fail "a second raiod on the socket: $(cat two)"
