@@ -105,7 +105,8 @@ int soft_map_dump(struct card *base, uint64_t id, uint32_t index, const void *af
 	size_t io_size = map_io_size(map), pair = key_size + io_size, used = 0;
 	if (!key_size || !io_size)
 		return error_set(err, ENOTSUP,
-		        "map %s holds records, not entries: `raio map events` takes them out", shape->name);
+		        "map %s holds records, not entries: `raio map events` takes them out",
+		        shape->name);
 	if (size < pair)
 		return error_set(
 		        err, EINVAL, "an entry of map %s takes %zu bytes", shape->name, pair);
