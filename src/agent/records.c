@@ -16,7 +16,8 @@
 #include "base/clock.h"
 #include "card/card.h"
 
-#define TURN_RECORDS  1000u
+#define TURN_RECORDS  1000u // of all streams: a record is a question to the card
+#define TURN_LEAST    8u
 #define TURN_BYTES    (128u << 10)
 #define RECORD_MAX    (64u << 10) // bytes of one that are shown
 #define COUNT_DEFAULT 10000
@@ -122,13 +123,13 @@ static const struct run *run_of(const struct agent *agent, uint64_t id)
 }
 
 // A turn for `first` and those who share its map.
-static void serve(struct agent *agent, struct record_stream *first, uint8_t *data)
+static void serve(struct agent *agent, struct record_stream *first, uint8_t *data, uint32_t records)
 {
 	const struct run *run = run_of(agent, first->run);
 	uint64_t generation = first->generation;
 	uint32_t index = first->target.map->index, bytes = 0, got;
 	bool is_empty = false, is_wanted = true;
-	for (uint32_t i = 0; i < TURN_RECORDS && bytes < TURN_BYTES && is_wanted; i++) {
+	for (uint32_t i = 0; i < records && bytes < TURN_BYTES && is_wanted; i++) {
 		struct error err = {0};
 		is_empty = agent->card->ops->map_consume(
 		                   agent->card, generation, index, data, RECORD_MAX, &got, &err) ||
@@ -149,11 +150,13 @@ void records_tick(struct agent *agent)
 	if (!agent->card || !agent->records)
 		return;
 	autofree uint8_t *data = malloc(RECORD_MAX);
-	for (struct record_stream *at = agent->records; at; at = at->next)
+	uint32_t count = 0;
+	for (struct record_stream *at = agent->records; at; at = at->next, count++)
 		at->is_served = false;
+	uint32_t share = TURN_RECORDS / count > TURN_LEAST ? TURN_RECORDS / count : TURN_LEAST;
 	for (struct record_stream *at = agent->records; at && data; at = at->next)
 		if (!at->is_served && !at->is_over)
-			serve(agent, at, data);
+			serve(agent, at, data, share);
 }
 
 void handle_map_events(struct agent *agent, struct request *request)
