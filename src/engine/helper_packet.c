@@ -175,7 +175,8 @@ uint64_t helper_check_mtu(struct engine *engine, const uint64_t args[5])
 	given = engine->options.mtu ? engine->options.mtu(engine->options.fib_context, ifindex) : 0;
 	given = given ? given : MTU;
 	memcpy(mtu, &given, sizeof(given));
-	return size <= (int64_t)given + ETHER_HDR_LEN ? BPF_MTU_CHK_RET_SUCCESS : BPF_MTU_CHK_RET_FRAG_NEEDED;
+	return size <= (int64_t)given + ETHER_HDR_LEN ? BPF_MTU_CHK_RET_SUCCESS
+	                                              : BPF_MTU_CHK_RET_FRAG_NEEDED;
 }
 
 uint64_t helper_fib(struct engine *engine, const uint64_t args[5])
