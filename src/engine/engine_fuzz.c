@@ -81,13 +81,18 @@ static void put_move(struct maker *maker, unsigned dst, unsigned src, int32_t ad
 		                   .imm = add});
 }
 
-// r6 = context, r7 = packet, r8 = a map's value. Callees find them there too.
+// r6 = context, r7 = packet, r8 = a map's value; callees find them there too. On the stack, a key
+// of a longest-prefix map whose update is within the budget.
 static void put_prologue(struct maker *maker)
 {
 	put_move(maker, 6, 1, 0);
 	put(maker,
 	        (struct bpf_insn){.code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = 7, .src_reg = 1});
 	put_lddw(maker, 8, BPF_PSEUDO_MAP_VALUE, 0, 0);
+	put(maker, (struct bpf_insn){.code = BPF_ST | BPF_MEM | BPF_DW,
+	                   .dst_reg = BPF_REG_10,
+	                   .off = -8,
+	                   .imm = 32});
 }
 
 // One argument of the kind that the helper takes, in register `dst`; `choice` varies it.
