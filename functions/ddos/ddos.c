@@ -184,30 +184,25 @@ static __always_inline __be16 destination_port(__u8 protocol, void *transport, v
 	return ports->destination;
 }
 
-static __always_inline int ipv4(struct xdp_md *ctx, void *data, void *end, struct counters *count)
+// Whether a packet of a source whose prefix has a rule passes.
+static __always_inline int obey(const struct rule *rule, struct counters *count)
 {
-	struct iphdr *ip = data;
-	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5 ||
-	        bpf_ntohs(ip->tot_len) < ip->ihl * 4)
-		goto malformed;
-	struct prefix4 prefix = {.length = 32, .address = ip->saddr};
-	struct rule *rule = bpf_map_lookup_elem(&prefixes, &prefix);
-	if (rule) {
-		if (rule->policy != ALLOW) {
-			count->blocked++;
-			return 0;
-		}
-		count->allowed++;
-		return 1;
+	if (rule->policy != ALLOW) {
+		count->blocked++;
+		return 0;
 	}
-	struct flow4 flow = {.source = ip->saddr, .service = {.protocol = ip->protocol}};
-	// Later fragments have no ports: they count with what is not protected.
-	if (!(ip->frag_off & bpf_htons(0x1fff)))
-		flow.service.port = destination_port(ip->protocol, data + ip->ihl * 4, end);
-	struct limit *limit = limit_of(&flow.service);
+	count->allowed++;
+	return 1;
+}
+
+// Whether a packet of `flow` passes by its bucket in `map`. `service` is part of the flow.
+static __always_inline int meter(struct xdp_md *ctx, void *map, const void *flow,
+        struct service *service, struct counters *count)
+{
+	struct limit *limit = limit_of(service);
 	if (limit) {
 		__u64 now_ns = raio_arrival_ns(ctx);
-		struct bucket *bucket = bucket_of(&sources, &flow, limit, now_ns);
+		struct bucket *bucket = bucket_of(map, flow, limit, now_ns);
 		if (!bucket || !take(bucket, limit, now_ns)) {
 			count->limited++;
 			return 0;
@@ -215,10 +210,25 @@ static __always_inline int ipv4(struct xdp_md *ctx, void *data, void *end, struc
 	}
 	count->passed++;
 	return 1;
+}
 
-malformed:
-	count->malformed++;
-	return 0;
+static __always_inline int ipv4(struct xdp_md *ctx, void *data, void *end, struct counters *count)
+{
+	struct iphdr *ip = data;
+	if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5 ||
+	        bpf_ntohs(ip->tot_len) < ip->ihl * 4) {
+		count->malformed++;
+		return 0;
+	}
+	struct prefix4 prefix = {.length = 32, .address = ip->saddr};
+	struct rule *rule = bpf_map_lookup_elem(&prefixes, &prefix);
+	if (rule)
+		return obey(rule, count);
+	struct flow4 flow = {.source = ip->saddr, .service = {.protocol = ip->protocol}};
+	// Later fragments have no ports: they count with what is not protected.
+	if (!(ip->frag_off & bpf_htons(0x1fff)))
+		flow.service.port = destination_port(ip->protocol, data + ip->ihl * 4, end);
+	return meter(ctx, &sources, &flow, &flow.service, count);
 }
 
 static __always_inline int ipv6(struct xdp_md *ctx, void *data, void *end, struct counters *count)
@@ -230,29 +240,13 @@ static __always_inline int ipv6(struct xdp_md *ctx, void *data, void *end, struc
 	}
 	struct prefix6 prefix = {.length = 128, .address = ip->saddr};
 	struct rule *rule = bpf_map_lookup_elem(&prefixes6, &prefix);
-	if (rule) {
-		if (rule->policy != ALLOW) {
-			count->blocked++;
-			return 0;
-		}
-		count->allowed++;
-		return 1;
-	}
+	if (rule)
+		return obey(rule, count);
 	struct flow6 flow = {};
 	__builtin_memcpy(&flow.network, &ip->saddr, sizeof(flow.network));
 	flow.service.protocol = ip->nexthdr;
 	flow.service.port = destination_port(ip->nexthdr, ip + 1, end);
-	struct limit *limit = limit_of(&flow.service);
-	if (limit) {
-		__u64 now_ns = raio_arrival_ns(ctx);
-		struct bucket *bucket = bucket_of(&sources6, &flow, limit, now_ns);
-		if (!bucket || !take(bucket, limit, now_ns)) {
-			count->limited++;
-			return 0;
-		}
-	}
-	count->passed++;
-	return 1;
+	return meter(ctx, &sources6, &flow, &flow.service, count);
 }
 
 SEC("xdp")
