@@ -85,7 +85,11 @@ cd "$source" || exit 1
 before=$(interfaces)
 flow=./demo
 if [ "$(id -u)" -eq 0 ]; then
-	flow='setpriv --reuid=65534 --regid=65534 --clear-groups ./demo'
+	stranger='setpriv --reuid=65534 --regid=65534 --clear-groups'
+	flow="$stranger ./demo"
+	# A clone in root's own home is nothing that a stranger can read.
+	# shellcheck disable=SC2086
+	$stranger test -x "$source/demo" -a -x "$build/raio" || flow='./demo --generators'
 	if reason=$(devtools/demo/can-make-hosts); then
 		cut hosts INT 130 'soft card with four AF_XDP' ./demo
 		cut hosts INT 130 'ping h1 ->' ./demo
@@ -95,12 +99,14 @@ if [ "$(id -u)" -eq 0 ]; then
 		grep -q 'Time to live exceeded' "$dir/out" || fail 'hosts: TTL 1'
 	else
 		echo "hosts: skipped: $reason"
+		[ -z "${CI-}" ] || fail "hosts: $reason"
 	fi
 fi
 # Its words.
 # shellcheck disable=SC2086
 whole generators $flow
-grep -q 'generators in the card' "$dir/out" || fail 'generators: it says so'
+[ "$flow" = './demo --generators' ] || grep -q 'generators in the card' "$dir/out" ||
+	fail 'generators: it says so'
 # shellcheck disable=SC2086
 cut generators INT 130 'swap: wire -> lsl2' $flow
 [ "$(interfaces)" = "$before" ] || fail "interfaces are left: $(interfaces)"
