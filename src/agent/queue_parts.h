@@ -55,3 +55,6 @@ __attribute__((format(printf, 5, 6))) void run_fail(struct queue *queue, struct 
         enum run_state state, const char *code, const char *format, ...);
 // Ports that running runs hold.
 uint64_t queue_held(const struct queue *queue);
+// Every other run on a port of `mask` is off it since `at`, because `by` has it: it has ended, or,
+// where its slice had not, is queued again with the rest. Frees runs that have ended.
+void queue_leave(struct queue *queue, const struct run *by, uint64_t mask, uint64_t at);

@@ -506,6 +506,27 @@ static void killed_between_commit_and_swap(void **state)
 	expect_state(bench, 1, "finished");
 }
 
+// The same at a hand-over: r1 still has the ports, and must leave them once r2 is swapped in.
+static void killed_at_a_hand_over_before_the_swap(void **state)
+{
+	struct bench *bench = *state;
+	struct error err = {0};
+	submit(bench, (struct wish){"a", 5, 0, 0, 0});
+	submit(bench, (struct wish){"b", 5, 0, 0, 0});
+	play(bench, 4.5);
+	bench->fake.fail_swap = EPIPE;
+	bench->fake.now_ns += NS_PER_S; // past r1's end
+	queue_step(bench->queue, &err);
+	assert_int_equal(err.code, EPIPE);
+	kill_agent(bench);
+	bench->fake.now_ns += NS_PER_S;
+	start_agent(bench);
+	play(bench, 20);
+	assert_string_equal(bench->swaps, "@0.000 pass>r1 @6.500 r1>r2 @11.500 r2>pass ");
+	expect_state(bench, 1, "finished");
+	expect_state(bench, 2, "finished");
+}
+
 // The card swapped r2 in for r1, the store has r2 running but not r1's end.
 static void killed_between_swap_and_report(void **state)
 {
@@ -605,6 +626,7 @@ int main(void)
 	        TEST(live_and_loaded_runs_survive_the_agent),
 	        TEST(slice_that_ended_without_an_agent_ends_late_but_once),
 	        TEST(killed_between_commit_and_swap),
+	        TEST(killed_at_a_hand_over_before_the_swap),
 	        TEST(killed_between_swap_and_report),
 	        TEST(card_that_was_restarted_gets_the_rest_of_the_slice),
 	        TEST(restarted_machine_interrupts_slices_but_not_services),

@@ -37,7 +37,7 @@ struct card_state {
 	bool is_same; // the card that the store's generation numbers are of
 };
 
-static const struct card_generation *find(const struct card_state *state, uint64_t id)
+static struct card_generation *find(const struct card_state *state, uint64_t id)
 {
 	for (uint32_t i = 0; state->is_same && id && i < state->count; i++)
 		if (state->list[i].id == id)
@@ -118,7 +118,14 @@ static int reload(struct queue *queue, struct run *run, struct error *err)
 	return rc;
 }
 
-// It was committed as running, but the swap was not asked for: it is now.
+// Whether `run` was committed as running, but the swap was not asked for.
+static bool waits_for_swap(const struct run *run, const struct card_generation *generation)
+{
+	return run->state == RUN_RUNNING && generation && run_of_tag(generation->tag) == run->id &&
+	       !generation->active && !generation->swapped_in_ns;
+}
+
+// Swaps it in now; who had its ports until now leaves them.
 static int swap_in(struct queue *queue, struct run *run, struct error *err)
 {
 	uint64_t now = queue_now(queue);
@@ -128,7 +135,29 @@ static int swap_in(struct queue *queue, struct run *run, struct error *err)
 		if (run_save(queue, run, err))
 			return -err->code;
 	}
-	return live_swap(queue, run->generation, run->mask, 0, run, NULL, err);
+	int rc = live_swap(queue, run->generation, run->mask, 0, run, NULL, err);
+	if (!rc)
+		queue_leave(queue, run, run->mask, queue_now(queue));
+	return rc;
+}
+
+// After all others: a swap here ends other runs, so that the list is gone through anew.
+static int swap_in_all(struct queue *queue, const struct card_state *state, struct error *err)
+{
+	struct run *run = queue->runs;
+	while (run) {
+		struct card_generation *generation = find(state, run->generation);
+		if (!waits_for_swap(run, generation)) {
+			run = run->next;
+			continue;
+		}
+		int rc = swap_in(queue, run, err);
+		if (rc)
+			return rc;
+		generation->active = true;
+		run = queue->runs;
+	}
+	return 0;
 }
 
 static int recover_running(
@@ -137,10 +166,8 @@ static int recover_running(
 	const struct card_generation *generation = find(state, run->generation);
 	if (!generation || generation->tag[0] != 'r' || run_of_tag(generation->tag) != run->id)
 		return reload(queue, run, err);
-	if (generation->active)
+	if (generation->active || waits_for_swap(run, generation))
 		return 0;
-	if (!generation->swapped_in_ns)
-		return swap_in(queue, run, err);
 	uint64_t out = generation->swapped_out_ns;
 	if (!run->final && run->ends_ns != UINT64_MAX && out + PREEMPTED_NS >= run->ends_ns) {
 		run_end(queue, run, RUN_FINISHED, out);
@@ -211,6 +238,8 @@ int queue_connect(struct queue *queue, struct card *card, struct error *err)
 		next = run->next;
 		rc = recover_run(queue, run, &state, err);
 	}
+	if (!rc)
+		rc = swap_in_all(queue, &state, err);
 	if (!rc)
 		rc = sweep(queue, &state, err);
 	free(state.list);

@@ -128,7 +128,7 @@ static void leave(struct queue *queue, struct run *run, const struct run *by, ui
 	queue_drop(queue, run);
 }
 
-static void leave_all(struct queue *queue, const struct run *by, uint64_t mask, uint64_t at)
+void queue_leave(struct queue *queue, const struct run *by, uint64_t mask, uint64_t at)
 {
 	for (struct run *run = queue->runs, *next; run; run = next) {
 		next = run->next;
@@ -180,7 +180,7 @@ static enum turn start(struct queue *queue, struct run *run, uint64_t at, struct
 	run_changed(queue, run);
 	if (rest && live_fallback(queue, rest, 0, err))
 		return card_failed(queue, err);
-	leave_all(queue, run, run->mask, at);
+	queue_leave(queue, run, run->mask, at);
 	return TURN_DONE;
 }
 

@@ -120,11 +120,11 @@ while read -r what id; do
 	*) fail "$what $id was acknowledged; it is $state: $run" ;;
 	esac
 	packets=$(echo "$run" | grep -o '"report":{"packets":[0-9]*' | sed 's/.*://')
-	[ "${packets:-0}" -gt $longest ] && longest=$packets
+	[ "${packets:-0}" -gt $longest ] && longest=$packets longest_run=$run
 	[ "$state" = finished ] && finished=$((finished + 1))
 done <<<"$(cat "$dir"/acked.*)"
 # A slice is 3 s at two ports' rate; an agent that is away when it ends adds at most a restart.
-[ $longest -le $((2 * rate * 5)) ] || fail "a run had $longest packets: its slice ran twice"
+[ $longest -le $((2 * rate * 5)) ] || fail "a run had $longest packets: its slice ran twice: $longest_run"
 [ $finished -gt 0 ] || fail "no run finished"
 twice=$(ask GET '/v1/swaps?limit=2000' | grep -o '"old":{[^}]*},"new":{"generation":[0-9]*,"run":"r[0-9]*"' |
 	sed 's/.*"run":"\(r[0-9]*\)"/\1/' | sort | uniq -d | tr '\n' ' ')
