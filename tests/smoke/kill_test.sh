@@ -126,7 +126,7 @@ while read -r what id; do
 	*) fail "$what $id was acknowledged; it is $state: $run" ;;
 	esac
 	packets=$(echo "$run" | grep -o '"report":{"packets":[0-9]*' | sed 's/.*://')
-	[ "${packets:-0}" -gt $longest ] && longest=$packets
+	[ "${packets:-0}" -gt $longest ] && longest=$packets longest_run=$run
 	# No more packets than its own time on the ports holds, and a second: else it ran more than it says.
 	if [ "$state" = finished ]; then
 		lasted_ms=$(($(instant ended) - $(instant started)))
@@ -136,6 +136,9 @@ while read -r what id; do
 	fi
 	[ "$state" = finished ] && finished=$((finished + 1))
 done <<<"$(cat "$dir"/acked.*)"
+# A slice is 3 s at two ports' rate; an agent that is away when it ends adds at most a restart.
+[ $longest -le $((2 * rate * 5)) ] ||
+	fail "a run had $longest packets: its slice ran twice, or ended late: $longest_run"
 [ $finished -gt 0 ] || fail "no run finished"
 twice=$(ask GET '/v1/swaps?limit=2000' | grep -o '"old":{[^}]*},"new":{"generation":[0-9]*,"run":"r[0-9]*"' |
 	sed 's/.*"run":"\(r[0-9]*\)"/\1/' | sort | uniq -d | tr '\n' ' ')
