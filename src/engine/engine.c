@@ -39,6 +39,11 @@ const char *fault_name(enum fault fault)
 	return (unsigned)fault < FAULT_COUNT ? names[fault] : "unknown";
 }
 
+bool engine_kind_offered(enum engine_kind kind)
+{
+	return kind == ENGINE_BEST || kind == ENGINE_INTERPRETER;
+}
+
 static int make_windows(struct engine *engine, struct error *err)
 {
 	uint32_t context, stack, keys;
@@ -61,6 +66,9 @@ static int make_windows(struct engine *engine, struct error *err)
 int engine_new(struct space *space, const struct engine_options *options, struct engine **engine,
         struct error *err)
 {
+	if (!engine_kind_offered(options->kind))
+		return error_set(err, ENOTSUP,
+		        "no native engine for this machine's instructions: take the interpreter");
 	struct engine *new = calloc(1, sizeof(*new));
 	if (!new)
 		return error_set(err, ENOMEM, "out of memory for an engine");

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/packet.h"
@@ -47,7 +48,16 @@ struct engine_stats {
 	uint64_t packets, instructions, helper_calls;
 };
 
+// All kinds give the same verdicts, bytes, maps, faults and counters.
+enum engine_kind {
+	ENGINE_BEST,        // native where this machine's instructions are known, else the interpreter
+	ENGINE_INTERPRETER, // the reference
+	ENGINE_NATIVE,      // compiled to machine code
+};
+bool engine_kind_offered(enum engine_kind kind); // on this machine
+
 struct engine_options {
+	enum engine_kind kind;
 	uint32_t number;   // below generation_options.engine_count
 	uint64_t fixed_ns; // if not 0, what the clock helpers answer (tests, `raio test`)
 	uint64_t random;   // if not 0, the seed of bpf_get_prandom_u32
