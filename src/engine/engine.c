@@ -196,7 +196,7 @@ static void run_packet(struct engine *engine, struct generation *generation, str
 	uint64_t r[REGISTERS] = {[1] = engine->context, [10] = engine->stack_top};
 	bool done = interpret(engine, engine->program->insns, r);
 	helper_release(engine);
-	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = (uint32_t)r[0]};
+	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = done ? (uint32_t)r[0] : 0};
 	if (done)
 		read_verdict(engine, packet, verdict);
 	else
@@ -229,7 +229,7 @@ int engine_call(struct engine *engine, struct generation *generation, uint32_t a
 	bool done = interpret(engine, engine->program->insns, r);
 	helper_release(engine);
 	engine->memory_size = 0;
-	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = (uint32_t)r[0]};
+	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = done ? (uint32_t)r[0] : 0};
 	if (!done) {
 		abort_verdict(engine, verdict);
 		return -EFAULT;

@@ -39,7 +39,7 @@ struct verdict {
 	uint8_t verdict, fault; // fault is set only with XDP_ABORTED
 	uint16_t program;       // where it faulted: index into the image's programs
 	uint32_t insn;          // and the instruction there
-	uint32_t result;        // R0 as the program left it
+	uint32_t result;        // R0 as the program left it; 0 where it faulted
 	uint64_t address;       // the address of a read or write fault
 	uint64_t ports;
 };
@@ -50,7 +50,7 @@ struct engine_stats {
 
 // All kinds give the same verdicts, bytes, maps, faults and counters.
 enum engine_kind {
-	ENGINE_BEST,        // native where this machine's instructions are known, else the interpreter
+	ENGINE_BEST, // native where this machine's instructions are known, else the interpreter
 	ENGINE_INTERPRETER, // the reference
 	ENGINE_NATIVE,      // compiled to machine code
 };

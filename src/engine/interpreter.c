@@ -3,7 +3,8 @@
 // and 5).
 //
 // What the RFC leaves to the platform, and every engine must do alike (docs/internals.md):
-//   - a call of a helper clears r1 to r5;
+//   - a call of a helper clears r1 to r5; so does the return from a function of the program;
+//   - such a function begins with r1 to r5 as they were, r10, and zeros in the others;
 //   - a new stack frame, of a call or of a tail call, reads as zeros;
 //   - an atomic operation on an address that is not a multiple of its size faults;
 //   - the budget is charged at back edges (the distance jumped), calls, tail calls and helpers.
@@ -264,7 +265,8 @@ static bool run_helper(struct engine *engine, const struct helper_code *code, ui
 	return engine->fault == FAULT_NONE;
 }
 
-// A call of a function of the program: r1 to r5 go along, r6 to r9 come back as they were.
+// A call of a function of the program: r1 to r5 go along, r6 to r9 come back as they were, r0 is
+// the result.
 static bool enter_function(
         struct engine *engine, const struct bpf_insn *back, uint32_t cost, uint64_t r[REGISTERS])
 {
@@ -279,6 +281,8 @@ static bool enter_function(
 	frame->program = engine->program;
 	frame->back = back;
 	memcpy(frame->saved, &r[6], sizeof(frame->saved));
+	memset(&r[6], 0, sizeof(frame->saved));
+	r[0] = 0;
 	r[10] -= STACK_FRAME;
 	return true;
 }
@@ -287,6 +291,7 @@ static const struct bpf_insn *leave_function(struct engine *engine, uint64_t r[R
 {
 	const struct frame *frame = &engine->frames[engine->depth];
 	engine->program = frame->program;
+	memset(&r[1], 0, 5 * sizeof(r[0]));
 	memcpy(&r[6], frame->saved, sizeof(frame->saved));
 	r[10] += STACK_FRAME;
 	access_leave_frame(engine, engine->depth - 1);
