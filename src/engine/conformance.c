@@ -23,11 +23,18 @@
 #include "engine/generation.h"
 #include "engine/space.h"
 
-static const char *const engines[] = {"interpreter"};
+static const struct {
+	const char *name;
+	enum engine_kind kind;
+} engines[] = {
+        {"interpreter", ENGINE_INTERPRETER},
+        {"native", ENGINE_NATIVE},
+};
 
 struct run {
 	const char *memory; // hex
 	bool is_elf;
+	enum engine_kind kind;
 };
 
 // Hex pairs with or without space between into a new block, which the caller frees.
@@ -110,8 +117,9 @@ static int run_all(const struct run *run, struct error *err)
 	struct image *image = NULL;
 	autofree uint8_t *memory = NULL;
 	size_t size = 0;
-	const struct engine_options engine_options = {.number = 0};
-	const struct generation_options options = {.id = 1, .engine_count = 1, .ports = 1};
+	const struct engine_options engine_options = {.kind = run->kind};
+	const struct generation_options options = {
+	        .id = 1, .engine_count = 1, .ports = 1, .is_bare = true};
 
 	int r = parse_hex(run->memory, &memory, &size, err);
 	if (r)
@@ -132,15 +140,19 @@ static int run_all(const struct run *run, struct error *err)
 	return r;
 }
 
-static bool is_engine(const char *name)
+static bool find_engine(const char *name, enum engine_kind *kind)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
-		if (strcmp(engines[i], name) == 0)
+		if (strcmp(engines[i].name, name) == 0) {
+			*kind = engines[i].kind;
 			return true;
+		}
 	}
-	fprintf(stderr, "raio-conformance: unknown engine '%s'; this build offers:", name);
-	for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
-		fprintf(stderr, " %s", engines[i]);
+	fprintf(stderr, "raio-conformance: unknown engine '%s'; this machine offers:", name);
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		if (engine_kind_offered(engines[i].kind))
+			fprintf(stderr, " %s", engines[i].name);
+	}
 	fprintf(stderr, "\n");
 	return false;
 }
@@ -154,10 +166,10 @@ int main(int argc, char **argv)
 		if (strcmp(arg, "--elf") == 0) {
 			run.is_elf = true;
 		} else if (strcmp(arg, "--engine") == 0 && i + 1 < argc) {
-			if (!is_engine(argv[++i]))
+			if (!find_engine(argv[++i], &run.kind))
 				return 1;
 		} else if (strncmp(arg, "--engine=", 9) == 0) {
-			if (!is_engine(arg + 9))
+			if (!find_engine(arg + 9, &run.kind))
 				return 1;
 		} else if (arg[0] != '-' && !run.memory) {
 			run.memory = arg;

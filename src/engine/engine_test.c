@@ -339,7 +339,7 @@ static void an_engine_call_reads_and_writes_its_block_only(void **state)
 	expect_fault(verdict, FAULT_HELPER, "no packet");
 }
 
-int main(void)
+static int run(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -364,4 +364,9 @@ int main(void)
 	        TEST(an_engine_call_reads_and_writes_its_block_only),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return kit_each_way(run);
 }

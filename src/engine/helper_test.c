@@ -642,7 +642,7 @@ static void text_is_printed_as_the_kernel_does(void **state)
 	assert_int_equal(result_of(kit, "mov r1 r7; add r1 1; mov r2 4; mov r3 r7; call 182"), 1);
 }
 
-int main(void)
+static int run(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -674,4 +674,9 @@ int main(void)
 	        TEST(text_is_printed_as_the_kernel_does),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return kit_each_way(run);
 }

@@ -159,7 +159,7 @@ static void a_window_of_a_freed_generation_is_not_remembered(void **state)
 	space_unmap(kit->space, address);
 }
 
-int main(void)
+static int run(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -171,4 +171,9 @@ int main(void)
 	        TEST(a_window_of_a_freed_generation_is_not_remembered),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return kit_each_way(run);
 }

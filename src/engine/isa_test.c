@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every opcode in every form, from tests/data/isa: on the interpreter, and, where bpf(2) is
-// allowed, the same cases in the kernel, so that what the files expect is not our own opinion.
+// Every opcode in every form, from tests/data/isa: on every engine, and, where bpf(2) is allowed,
+// the same cases in the kernel, so that what the files expect is not our own opinion.
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,7 @@
 #include "engine/case_file.h"
 #include "engine/generation.h"
 #include "engine/space.h"
+#include "engine/test_kit.h"
 
 static struct case_list list;
 
@@ -37,44 +38,51 @@ static int free_files(void **state)
 	return 0;
 }
 
-static void run_case(
-        struct space *space, struct engine *engine, uint32_t memory, const struct isa_case *it)
+static void run_case(struct space *space, struct engine *engine, const struct kit_way *way,
+        uint32_t memory, const struct isa_case *it)
 {
 	struct image *image;
 	struct generation *generation;
 	struct error err = {0};
 	struct verdict verdict;
 	uint64_t result = 0;
-	const struct generation_options options = {.id = 1, .engine_count = 1, .ports = 1};
+	const struct generation_options options = {
+	        .id = 1, .engine_count = 1, .ports = 1, .is_bare = true, .verify = way->verify};
 	assert_int_equal(bare_image(it->insns, it->insn_count, NULL, 0, &image, &err), 0);
 	if (generation_new(space, image, &options, &generation, &err))
-		fail_msg("%s: %s", it->name, err.text);
+		fail_msg("%s: %s: %s", way->name, it->name, err.text);
 	uint8_t *host = space_base(space) + memory;
 	memcpy(host, it->memory, CASE_MEMORY);
 	int r = engine_call(engine, generation, memory, it->memory_size, &verdict, &result);
 	if ((r == 0) != (it->fault == FAULT_NONE) || verdict.fault != it->fault ||
 	        (!r && result != it->result))
-		fail_msg("%s: r0 = %#llx, expected %#llx; fault: %s, expected: %s", it->name,
-		        (unsigned long long)result, (unsigned long long)it->result,
+		fail_msg("%s: %s: r0 = %#llx, expected %#llx; fault: %s, expected: %s", way->name,
+		        it->name, (unsigned long long)result, (unsigned long long)it->result,
 		        fault_name(verdict.fault), fault_name(it->fault));
 	assert_memory_equal(host, it->after, it->memory_size);
 	generation_free(&generation);
 }
 
-static void every_case_comes_out_as_its_file_says(void **state)
+static void run_cases(const struct kit_way *way)
 {
 	struct space *space;
 	struct engine *engine;
 	uint32_t memory;
-	const struct engine_options options = {.number = 0};
+	const struct engine_options options = {.kind = way->kind};
 	assert_int_equal(space_new(&space, NULL), 0);
 	assert_int_equal(space_map(space, CASE_MEMORY, &memory, NULL), 0);
 	assert_int_equal(engine_new(space, &options, &engine, NULL), 0);
 	for (uint32_t i = 0; i < list.count; i++)
-		run_case(space, engine, memory, &list.cases[i]);
-	printf("%u cases\n", list.count);
+		run_case(space, engine, way, memory, &list.cases[i]);
+	printf("%s: %u cases\n", way->name, list.count);
 	engine_free(&engine);
 	space_free(&space);
+}
+
+static void every_case_comes_out_as_its_file_says(void **state)
+{
+	for (uint32_t i = 0; kit_way(i); i++)
+		run_cases(kit_way(i));
 }
 
 // An opcode whose row of the table no case meets would be one that nothing tests.

@@ -8,11 +8,37 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "ebpf/helper.h"
 #include "engine/assembler.h"
 #include "engine/bare.h"
 #include "engine/test_kit.h"
+
+static const struct kit_way ways[] = {
+        {"interpreter", ENGINE_INTERPRETER, false},
+        {"native", ENGINE_NATIVE, false},
+        {"native, with proofs checked", ENGINE_NATIVE, true},
+};
+static const struct kit_way *way = &ways[0]; // of the group that runs
+
+const struct kit_way *kit_way(uint32_t index)
+{
+	if (index && !engine_kind_offered(ENGINE_NATIVE))
+		return NULL;
+	return index < ARRAY_SIZE(ways) ? &ways[index] : NULL;
+}
+
+int kit_each_way(int (*run)(void))
+{
+	int failed = 0;
+	for (uint32_t i = 0; kit_way(i); i++) {
+		way = kit_way(i);
+		print_message("engine: %s\n", way->name);
+		failed += run();
+	}
+	return failed;
+}
 
 static void keep_line(void *context, const char *line)
 {
@@ -22,8 +48,9 @@ static void keep_line(void *context, const char *line)
 
 void kit_new(struct kit *kit)
 {
-	*kit = (struct kit){.ports = 0xf, .engine_count = 1};
-	kit->options = (struct engine_options){.fixed_ns = 1000000000000ull,
+	*kit = (struct kit){.ports = 0xf, .engine_count = 1, .verify = way->verify};
+	kit->options = (struct engine_options){.kind = way->kind,
+	        .fixed_ns = 1000000000000ull,
 	        .random = 7,
 	        .trace = keep_line,
 	        .trace_context = kit};
@@ -91,7 +118,8 @@ void kit_load(struct kit *kit, const char *text, const char *second)
 	const struct generation_options options = {.id = 1,
 	        .engine_count = kit->engine_count,
 	        .ports = kit->ports,
-	        .budget = kit->budget};
+	        .budget = kit->budget,
+	        .verify = kit->verify};
 	if (generation_new(kit->space, image, &options, &kit->generation, &err))
 		fail_msg("%s", err.text);
 }

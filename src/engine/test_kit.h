@@ -4,6 +4,7 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ebpf/image.h"
@@ -11,6 +12,18 @@
 #include "engine/generation.h"
 #include "engine/packet.h"
 #include "engine/space.h"
+
+// A way to run programs. Native code stands here twice: as it is, and checking its own proofs.
+struct kit_way {
+	const char *name;
+	enum engine_kind kind;
+	bool verify;
+};
+// Way `index` of those that this machine offers, the interpreter first; NULL beyond the last.
+const struct kit_way *kit_way(uint32_t index);
+// Runs a group of tests once each way; what kit_new() makes in it runs that way. Returns how many
+// failed.
+int kit_each_way(int (*run)(void));
 
 struct kit {
 	struct space *space;
@@ -23,6 +36,7 @@ struct kit {
 	uint32_t engine_count;
 	uint64_t ports, budget;
 	struct engine_options options;
+	bool verify;
 	struct packet packet;
 	char traced[256];
 };

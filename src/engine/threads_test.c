@@ -47,7 +47,8 @@ static uint32_t run_engines(struct kit *kit)
 	struct worker workers[ENGINES] = {{0}};
 	uint32_t passed = 0;
 	for (uint32_t i = 0; i < ENGINES; i++) {
-		const struct engine_options options = {.number = i, .random = 1};
+		const struct engine_options options = {
+		        .kind = kit->options.kind, .number = i, .random = 1};
 		workers[i].kit = kit;
 		assert_int_equal(engine_new(kit->space, &options, &workers[i].engine, NULL), 0);
 	}
@@ -103,8 +104,13 @@ static void counts_are_exact(void **state)
 	kit_free(&kit);
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(counts_are_exact)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return kit_each_way(run);
 }

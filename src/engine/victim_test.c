@@ -60,7 +60,7 @@ static bool holds_secret(const uint8_t *at, size_t size)
 static void victim_new(struct kit *kit, struct victim *victim)
 {
 	uint8_t *base = space_base(kit->space);
-	const struct engine_options options = {.number = 1};
+	const struct engine_options options = {.kind = kit->options.kind, .number = 1};
 	assert_int_equal(engine_new(kit->space, &options, &victim->engine, NULL), 0);
 	victim->frame_count = frames_take(kit->memory, victim->frames, 16);
 	for (uint32_t i = 0; i < victim->frame_count; i++)
@@ -204,10 +204,15 @@ static void helpers_leave_other_owners_alone(void **state)
 	kit_free(&kit);
 }
 
-int main(void)
+static int run(void)
 {
 	const struct CMUnitTest tests[] = {
 	        cmocka_unit_test(helpers_leave_other_owners_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+	return kit_each_way(run);
 }
