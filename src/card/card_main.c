@@ -16,6 +16,7 @@
 #include "card/card.h"
 #include "card/confine.h"
 #include "card/listen.h"
+#include "map/map.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -194,6 +195,7 @@ static int run(struct settings *settings, struct error *err)
 	settings->card.confine = confine;
 	settings->card.confine_context = settings;
 	rc = soft_card_new(&settings->card, &card, err);
+	map_start(); // the last thread: the filter lets none begin
 	if (!rc)
 		rc = confine_syscalls(err);
 	if (!rc) {

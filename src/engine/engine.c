@@ -14,6 +14,7 @@
 #include "engine/access.h"
 #include "engine/helpers.h"
 #include "engine/interpreter.h"
+#include "map/map.h"
 
 // The stamp behind xdp_md (design: the context is exactly 32 bytes).
 struct context {
@@ -210,8 +211,10 @@ void engine_run(struct engine *engine, struct generation *generation, struct pac
 {
 	// Another generation may stand where one that was freed since the last burst stood.
 	engine->window = NULL;
+	map_enter();
 	for (uint32_t i = 0; i < count; i++)
 		run_packet(engine, generation, &packets[i], &verdicts[i]);
+	map_leave();
 }
 
 int engine_call(struct engine *engine, struct generation *generation, uint32_t address,
@@ -226,7 +229,9 @@ int engine_call(struct engine *engine, struct generation *generation, uint32_t a
 	memset(engine->base + engine->context, 0, CONTEXT_SIZE);
 	begin(engine, generation);
 	uint64_t r[REGISTERS] = {[1] = address, [2] = size, [10] = engine->stack_top};
+	map_enter();
 	bool done = interpret(engine, engine->program->insns, r);
+	map_leave();
 	helper_release(engine);
 	engine->memory_size = 0;
 	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = done ? (uint32_t)r[0] : 0};

@@ -109,6 +109,12 @@ static uint32_t array_count(const struct map *map)
 	return map->def.max_entries;
 }
 
+static void array_describe(const struct map *map, struct map_inline *description)
+{
+	description->path = MAP_PATH_ARRAY;
+	description->copy_size = map->is_per_cpu ? copy_size(&map->def) : 0;
+}
+
 const struct map_ops array_ops = {
         .area_size = array_area_size,
         .make = array_make,
@@ -118,4 +124,5 @@ const struct map_ops array_ops = {
         .read = array_read,
         .next = array_next,
         .count = array_count,
+        .describe = array_describe,
 };

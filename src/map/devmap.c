@@ -143,6 +143,12 @@ static uint32_t devmap_count(const struct map *map)
 	return load_relaxed(&((const struct devmap *)map)->count);
 }
 
+static void devmap_describe(const struct map *map, struct map_inline *description)
+{
+	description->path = MAP_PATH_DEVMAP;
+	description->taken = ((const struct devmap *)map)->taken;
+}
+
 const struct map_ops devmap_ops = {
         .check = devmap_check,
         .area_size = devmap_area_size,
@@ -155,6 +161,7 @@ const struct map_ops devmap_ops = {
         .read = devmap_read,
         .next = devmap_next,
         .count = devmap_count,
+        .describe = devmap_describe,
 };
 
 // Unlike other hashes, a BPF_EXIST for a key that is not there inserts it.

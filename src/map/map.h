@@ -39,6 +39,16 @@ const struct map_def *map_def(const struct map *map);
 size_t map_memory(const struct map *map);  // bytes it holds, area included
 uint32_t map_count(const struct map *map); // entries now; max_entries for arrays
 
+// The read-side section that look-ups run in, so that what they read is not given back under them.
+// It may be nested, costs nothing much, and must not be held where a thread waits. The functions of
+// this header enter it themselves; who looks up many times in a row, or through inline.h, holds it
+// around.
+void map_enter(void);
+void map_leave(void);
+// Starts the thread that gives memory back once no look-up can be in it. The first map that needs
+// it does so, too; a process that will not be allowed to start threads does it before.
+void map_start(void);
+
 // Data path. `cpu` chooses the copy of per-CPU types and is below cpu_count.
 // The value (inside the area), or NULL.
 void *map_lookup(struct map *map, const void *key, uint32_t cpu);

@@ -3,6 +3,7 @@
 // map.c chooses by type and does what is common: definitions, flags of the control side, freezing.
 #pragma once
 
+#include "map/inline.h"
 #include "map/map.h"
 
 // A program's and the control side's values race by design, as in the kernel; each aligned word of
@@ -49,6 +50,11 @@ struct map_ops {
 	uint32_t (*count)(const struct map *map);
 	uint32_t (*consume)(struct map *map, void *data, uint32_t max);
 	uint64_t (*lost)(const struct map *map);
+	// For compilers of programs (inline.h). `describe` finds what all types have filled in.
+	void (*describe)(const struct map *map, struct map_inline *description);
+	map_lookup_fn (*lookup_for)(const struct map *map); // NULL, or gives NULL: lookup
+	map_lookup_word_fn (*lookup_word_for)(const struct map *map);
+	map_lookup_pair_fn (*lookup_pair_for)(const struct map *map);
 };
 
 extern const struct map_ops array_ops, hash_ops, lru_ops, lpm_ops, devmap_ops, devmap_hash_ops,
