@@ -110,7 +110,7 @@ void asm_jump(struct code *code, uint32_t label);
 void asm_branch(struct code *code, uint8_t op, enum reg a, enum reg b, bool wide, uint32_t label);
 void asm_branch_constant(
         struct code *code, uint8_t op, enum reg a, int32_t b, bool wide, uint32_t label);
-// Compares with `size` (4 or 8) bytes of memory. May change T1, which a is not.
+// Compares with `size` (4 or 8) bytes of memory. Changes no register.
 void asm_branch_memory(
         struct code *code, uint8_t op, enum reg a, struct mem b, unsigned size, uint32_t label);
 void asm_branch_memory_constant(
