@@ -39,6 +39,7 @@ struct code {
 	uint32_t fix_count, fix_capacity;
 	struct host_call *calls;
 	uint32_t call_count, call_capacity;
+	uint32_t island_end, fixes_near; // see aarch64.c
 };
 
 void code_grow(struct code *code);
