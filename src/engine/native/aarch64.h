@@ -105,6 +105,11 @@ enum {
 #define PAIR_ORDERED 0x00008000u
 #define INSN_LDAR    0x08dffc00u
 #define INSN_STLR    0x089ffc00u
+#define INSN_DMB     0xd50339bfu // ishld: loads before it, and all behind it
+
+#define INSN_CSET_EQ 0x1a9f17e0u
+#define INSN_RBIT    0x5ac00000u
+#define INSN_CLZ     0x5ac01000u
 
 enum condition { EQ, NE, HS, LO, HI = 8, LS, GE, LT, GT, LE };
 

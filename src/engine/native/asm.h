@@ -91,9 +91,17 @@ void asm_divide(
         struct code *code, uint8_t op, bool is_signed, enum reg dst, enum reg src, bool wide);
 // dst = low ^ high half of the 128-bit product a * b. May change R0, R3 and T1.
 void asm_multiply_fold(struct code *code, enum reg dst, enum reg a, enum reg b);
+// Four bits: which of the four words of 8 bytes at `mem` are `key`. May change T1; `dst` is neither
+// `key` nor in `mem`.
+void asm_match(struct code *code, enum reg dst, enum reg key, struct mem mem);
+// The number of the lowest bit of src that is 1; there is one.
+void asm_lowest_bit(struct code *code, enum reg dst, enum reg src);
 
 // Memory, at any alignment. size: 1, 2, 4 or 8. Loads zero-extend, or sign-extend to 64 bits.
 void asm_load(struct code *code, enum reg dst, struct mem mem, unsigned size, bool is_signed);
+// 4 bytes at an aligned address, before every later load; and what keeps loads behind it in order.
+void asm_load_acquire(struct code *code, enum reg dst, struct mem mem);
+void asm_load_fence(struct code *code);
 void asm_store(struct code *code, struct mem mem, enum reg src, unsigned size);
 void asm_store_constant(
         struct code *code, struct mem mem, int32_t value, unsigned size); // may change T1

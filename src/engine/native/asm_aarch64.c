@@ -538,3 +538,32 @@ void asm_unwind(struct code *code, uint32_t sp_offset)
 	a64_put_constant(code, 0, 0);
 	put_way_out(code, sp_offset);
 }
+
+void asm_match(struct code *code, enum reg dst, enum reg key, struct mem mem)
+{
+	uint32_t d = machine[dst];
+	for (uint32_t i = 0; i < 4; i++) {
+		struct mem word = {mem.base, mem.index, mem.disp + (int32_t)(8 * i)};
+		a64_put_transfer(code, MEM_LOAD, 8, VALUE, word);
+		a64_put_3(code, INSN_SUBS | WIDE, ZERO, VALUE, machine[key]);
+		a64_put(code, INSN_CSET_EQ | (i ? VALUE : d));
+		if (i)
+			a64_put_3(code, INSN_ORR | i << 10, d, d, VALUE);
+	}
+}
+
+void asm_lowest_bit(struct code *code, enum reg dst, enum reg src)
+{
+	a64_put_3(code, INSN_RBIT, machine[dst], machine[src], 0);
+	a64_put_3(code, INSN_CLZ, machine[dst], machine[dst], 0);
+}
+
+void asm_load_acquire(struct code *code, enum reg dst, struct mem mem)
+{
+	a64_put_3(code, INSN_LDAR | SIZE(4), machine[dst], address(code, mem), 0);
+}
+
+void asm_load_fence(struct code *code)
+{
+	a64_put(code, INSN_DMB);
+}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// x86-64: calls, functions, atomics and slots.
+// x86-64: calls, functions, atomics, slots and what vectors are good for.
 //
 // The machine frame of a function, from SP upwards: the scratch, ENGINE (r9 is one of C's
 // arguments, so that it is read again after each call of C), what keeps C's calls at multiples of
@@ -263,4 +263,35 @@ void asm_slot_load(struct code *code, unsigned slot, struct mem mem)
 void asm_slot_store(struct code *code, struct mem mem, unsigned slot)
 {
 	emit_rm(code, PREFIX_66, 0x0fd6, vector_of(slot), mem); // movq
+}
+
+// The key twice, against two words at a time; then a sign a word.
+void asm_match(struct code *code, enum reg dst, enum reg key, struct mem mem)
+{
+	enum { XMM0, XMM1, XMM2 };
+	struct mem behind = {mem.base, mem.index, mem.disp + 16};
+	emit_rr(code, PREFIX_66 | WIDE, 0x0f6e, XMM0, number_of[key]); // movq
+	emit_rr(code, PREFIX_66, 0x0f6c, XMM0, XMM0);                  // punpcklqdq
+	emit_rm(code, PREFIX_F3, 0x0f6f, XMM1, mem);                   // movdqu
+	emit_rm(code, PREFIX_F3, 0x0f6f, XMM2, behind);
+	emit_rr(code, PREFIX_66, 0x0f3829, XMM1, XMM0); // pcmpeqq
+	emit_rr(code, PREFIX_66, 0x0f3829, XMM2, XMM0);
+	emit_rr(code, PREFIX_66, 0x0f6b, XMM1, XMM2);   // packssdw
+	emit_rr(code, 0, 0x0f50, number_of[dst], XMM1); // movmskps
+}
+
+void asm_lowest_bit(struct code *code, enum reg dst, enum reg src)
+{
+	emit_rr(code, PREFIX_F3, 0x0fbc, number_of[dst], number_of[src]); // tzcnt, or bsf
+}
+
+// The machine keeps loads in order.
+void asm_load_acquire(struct code *code, enum reg dst, struct mem mem)
+{
+	asm_load(code, dst, mem, 4, false);
+}
+
+void asm_load_fence(struct code *code)
+{
+	(void)code;
 }
