@@ -12,6 +12,7 @@
 #undef xdp_md
 
 #include "limit.h"
+#include "lookup.h"
 #include "map/map.h"
 #include "maps_of.h"
 #include "side.h"
@@ -22,23 +23,17 @@
 enum { MAPS(INDEX) MAP_COUNT };
 
 // The helpers, which have no context, reach their maps and their packet's redirect here.
-static struct map *maps[MAP_COUNT];
+static struct lookup_place places[MAP_COUNT];
 static uint64_t redirect_ports;
 static uint32_t ingress;
 
-static __always_inline void *map_lookup_as(
-        struct map *map, uint32_t type, uint32_t key_size, const void *key)
-{
-	(void)type, (void)key_size;
-	return map_lookup(map, key, 0);
-}
-
 static __always_inline void *bpf_map_lookup_elem(const void *map, const void *key)
 {
+#define TYPE(name) (sizeof(*name.type) / sizeof(int))
 #define LOOKUP(name)                                                                               \
 	if (map == &name)                                                                          \
-		return map_lookup_as(maps[MAP_##name], sizeof(*name.type) / sizeof(int),           \
-		        sizeof(*name.key), key);
+		return lookup(&places[MAP_##name], TYPE(name), sizeof(*name.key),                  \
+		        sizeof(*name.value), key);
 	MAPS(LOOKUP)
 	return NULL;
 }
@@ -47,7 +42,7 @@ static __always_inline struct map *map_of(const void *map)
 {
 #define OF(name)                                                                                   \
 	if (map == &name)                                                                          \
-		return maps[MAP_##name];
+		return places[MAP_##name].map;
 	MAPS(OF)
 	return NULL;
 }
@@ -105,6 +100,7 @@ static __attribute__((noinline)) long bpf_xdp_adjust_tail(struct xdp_md *ctx, in
 
 static void burst(uint8_t *base, struct packet *packets, struct verdict *verdicts, uint32_t count)
 {
+	map_enter();
 	for (uint32_t i = 0; i < count; i++) {
 		struct packet *packet = &packets[i];
 		unsigned long frame = (unsigned long)base + packet->frame;
@@ -122,11 +118,13 @@ static void burst(uint8_t *base, struct packet *packets, struct verdict *verdict
 		packet->end = (uint16_t)(ctx.data_end - frame);
 		side_finish(packet, &verdicts[i], result, redirect_ports);
 	}
+	map_leave();
 }
 
 static void burst_of(uint64_t (*program)(void *), uint8_t *base, struct packet *packets,
         struct verdict *verdicts, uint32_t count)
 {
+	map_enter();
 	for (uint32_t i = 0; i < count; i++) {
 		struct packet *packet = &packets[i];
 		struct limit_context *ctx = (struct limit_context *)packet_data(base, packet) - 1;
@@ -136,6 +134,7 @@ static void burst_of(uint64_t (*program)(void *), uint8_t *base, struct packet *
 		ingress = packet->port;
 		side_finish(packet, &verdicts[i], (uint32_t)program(ctx), redirect_ports);
 	}
+	map_leave();
 }
 
 static long redirect(uint32_t port, uint64_t flags)
@@ -163,4 +162,4 @@ MAPS(CALLS)
 	        delete_##name},
 static const struct limit_map entries[] = {MAPS(ENTRY)};
 const struct limit_function MAPS_JOIN(limit_, FUNCTION) = {
-        entries, maps, MAP_COUNT, burst, burst_of, redirect};
+        entries, places, MAP_COUNT, burst, burst_of, redirect};

@@ -4,7 +4,7 @@
 
 #include "engine/engine.h"
 
-struct map;
+struct lookup_place;
 
 // The helpers as the limit has them, one map each, so that rte_bpf may call the same.
 struct limit_map {
@@ -17,7 +17,7 @@ struct limit_map {
 
 struct limit_function {
 	const struct limit_map *maps;
-	struct map **places; // of each map: to be set before the first burst
+	struct lookup_place *places; // of each map: to be set before the first burst
 	uint32_t map_count;
 	void (*burst)(
 	        uint8_t *base, struct packet *packets, struct verdict *verdicts, uint32_t count);

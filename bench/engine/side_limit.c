@@ -8,6 +8,7 @@
 #include "engine/generation.h"
 #include "engine/space.h"
 #include "limit.h"
+#include "lookup.h"
 #include "side.h"
 
 struct limit_side {
@@ -32,13 +33,17 @@ static int limit_open(const struct load *load, void **state, struct error *err)
 		return error_set(err, ENOMEM, "out of memory");
 	*side = (struct limit_side){functions[load->kind], space_base(load->space)};
 	for (uint32_t i = 0; i < side->function->map_count; i++) {
-		const char *name = side->function->maps[i].name;
-		side->function->places[i] = map_named(load->generation, name);
-		if (side->function->places[i])
+		const struct limit_map *named = &side->function->maps[i];
+		struct lookup_place *place = &side->function->places[i];
+		place->map = map_named(load->generation, named->name);
+		if (place->map) {
+			map_inline(place->map, &place->in);
+			place->function = map_lookup_function(place->map);
 			continue;
+		}
 		free(side);
 		return error_set(
-		        err, ENOENT, "the object has no map %s: is it an older one?", name);
+		        err, ENOENT, "the object has no map %s: is it an older one?", named->name);
 	}
 	*state = side;
 	return 0;

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Look-ups in place, as map/inline.h describes them, in C: type, sizes and map are constants where
+// they are inlined. What is not described there goes to the map's function.
+#pragma once
+
+#include <linux/bpf.h>
+#include <string.h>
+
+#include "map/inline.h"
+#include "map/mem.h"
+
+struct lookup_place {
+	struct map *map;
+	struct map_inline in;
+	map_lookup_fn function;
+};
+
+static inline __attribute__((always_inline)) uint64_t lookup_fold(uint64_t a, uint64_t b)
+{
+	__uint128_t product = (__uint128_t)a * b;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+// Keys of one or two words.
+static inline __attribute__((always_inline)) void *lookup_hash(const struct lookup_place *place,
+        uint32_t key_size, uint32_t stride, bool marks, const void *key)
+{
+	const struct map_inline *in = &place->in;
+	uint64_t first = word_of(key, key_size), second = 0, hash;
+	if (key_size > 8) {
+		second = word_of((const uint8_t *)key + 8, key_size - 8);
+		hash = lookup_fold(first ^ in->seed[0], second ^ in->seed[1]);
+	} else {
+		hash = lookup_fold(first ^ in->seed[0], in->seed[1]);
+	}
+	uint8_t *bucket = in->buckets + (hash & in->mask);
+	const uint32_t *number = (const uint32_t *)(bucket + MAP_BUCKET_NUMBERS);
+	const uint64_t *word = (const uint64_t *)(bucket + MAP_BUCKET_WORDS);
+	uint32_t version = load_acquire((uint32_t *)(bucket + MAP_BUCKET_VERSION)), alike = 0;
+	for (uint32_t i = 0; i < MAP_BUCKET_SLOTS; i++) {
+		uint64_t wrong = load_relaxed(&word[i]) ^ first;
+		if (key_size > 8)
+			wrong |= load_relaxed(&word[MAP_BUCKET_SLOTS + i]) ^ second;
+		alike |= (uint32_t)!wrong << i;
+	}
+	uint32_t slot = alike ? (uint32_t)__builtin_ctz(alike) : 0;
+	uint32_t at = alike ? load_relaxed(&number[slot]) : 0;
+	uint32_t next = load_relaxed((uint32_t *)(bucket + MAP_BUCKET_NEXT));
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	bool changed = load_relaxed((uint32_t *)(bucket + MAP_BUCKET_VERSION)) != version;
+	if (__builtin_expect(changed || (!at && next), 0))
+		return place->function(place->map, key, 0);
+	if (!at)
+		return NULL;
+	uint8_t *used = bucket + MAP_BUCKET_USED + slot;
+	if (marks && !load_relaxed(used))
+		store_relaxed(used, 1);
+	return in->values + (size_t)(at - 1) * stride;
+}
+
+// With the length of a whole IPv4 address in the key.
+static inline __attribute__((always_inline)) void *lookup_lpm(
+        const struct lookup_place *place, uint32_t stride, const void *key)
+{
+	const struct map_inline *in = &place->in;
+	uint32_t length, ip;
+	memcpy(&length, key, 4);
+	memcpy(&ip, (const uint8_t *)key + 4, 4);
+	if (length != 32)
+		return place->function(place->map, key, 0);
+	ip = __builtin_bswap32(ip);
+	uint32_t entry = load_acquire(&in->root[ip >> in->root_shift]);
+	if ((entry & MAP_LPM_KIND) == MAP_LPM_NODE && in->root_shift == 8)
+		entry = load_acquire(
+		        &in->nodes[(size_t)(entry & ~MAP_LPM_KIND) * 256 + (ip & 255)]);
+	if (!entry)
+		entry = load_acquire(&in->shorts[ip >> 24]);
+	if (__builtin_expect(entry & MAP_LPM_KIND, 0))
+		return place->function(place->map, key, 0);
+	return entry ? in->values + (size_t)(entry - 1) * stride : NULL;
+}
+
+static inline __attribute__((always_inline)) enum map_path lookup_path(
+        uint32_t type, uint32_t key_size)
+{
+	switch (type) {
+	case BPF_MAP_TYPE_ARRAY:
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+		return MAP_PATH_ARRAY;
+	case BPF_MAP_TYPE_DEVMAP:
+		return MAP_PATH_DEVMAP;
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_LRU_HASH:
+		return key_size <= 16 ? MAP_PATH_HASH : MAP_PATH_CALL;
+	case BPF_MAP_TYPE_LPM_TRIE:
+		return key_size == 8 ? MAP_PATH_LPM : MAP_PATH_CALL;
+	default:
+		return MAP_PATH_CALL;
+	}
+}
+
+static inline __attribute__((always_inline)) void *lookup(const struct lookup_place *place,
+        uint32_t type, uint32_t key_size, uint32_t value_size, const void *key)
+{
+	const struct map_inline *in = &place->in;
+	enum map_path path = lookup_path(type, key_size);
+	uint32_t stride = (value_size + 7) / 8 * 8, index;
+	if (__builtin_expect(path == MAP_PATH_CALL || in->path != path, 0))
+		return place->function(place->map, key, 0);
+	if (path == MAP_PATH_HASH)
+		return lookup_hash(place, key_size, stride, type == BPF_MAP_TYPE_LRU_HASH, key);
+	if (path == MAP_PATH_LPM)
+		return lookup_lpm(place, stride, key);
+	memcpy(&index, key, 4);
+	if (index >= in->limit || (path == MAP_PATH_DEVMAP && !load_acquire(&in->taken[index])))
+		return NULL;
+	return in->values + (size_t)index * stride;
+}
