@@ -130,13 +130,17 @@ void a64_put_constant(struct code *code, uint32_t d, uint64_t value)
 		return;
 	}
 	uint32_t insn = inverted ? INSN_MOVN : INSN_MOVZ, filler = inverted ? 0xffff : 0;
+	uint32_t left = halves - (inverted ? ones : zeros);
 	for (uint32_t i = 0; i < halves; i++) {
 		uint32_t half = value >> 16 * i & 0xffff;
-		// The last half also where nothing was written yet.
-		if (half == filler && (insn == INSN_MOVK || i + 1 < halves))
+		// One at least is written.
+		if (half == filler && left)
 			continue;
 		a64_put(code, insn | a64_width(wide) | i << 21 |
 		                      (insn == INSN_MOVN ? ~half & 0xffff : half) << 5 | d);
+		if (left <= 1)
+			return;
+		left--;
 		insn = INSN_MOVK;
 	}
 }

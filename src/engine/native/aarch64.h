@@ -45,6 +45,9 @@ enum {
 	INSN_REV16 = 0x5ac00400,
 	INSN_REV32 = 0x5ac00800,
 	INSN_REV64 = 0x5ac00c00, // WIDE only
+	INSN_RBIT = 0x5ac00000,
+	INSN_CLZ = 0x5ac01000,
+	INSN_CSINC = 0x1a800400, // the condition stands in bits 12 to 15
 	// with an immediate
 	INSN_ADD_I = 0x11000000,
 	INSN_SUB_I = 0x51000000,
@@ -105,11 +108,7 @@ enum {
 #define PAIR_ORDERED 0x00008000u
 #define INSN_LDAR    0x08dffc00u
 #define INSN_STLR    0x089ffc00u
-#define INSN_DMB     0xd50339bfu // ishld: loads before it, and all behind it
-
-#define INSN_CSET_EQ 0x1a9f17e0u
-#define INSN_RBIT    0x5ac00000u
-#define INSN_CLZ     0x5ac01000u
+#define INSN_DMB_LD  0xd50339bfu // DMB ISHLD: loads before it, and all behind it
 
 enum condition { EQ, NE, HS, LO, HI = 8, LS, GE, LT, GT, LE };
 

@@ -175,10 +175,42 @@ void asm_multiply_fold(struct code *code, enum reg dst, enum reg a, enum reg b)
 	a64_put_3(code, INSN_EOR | WIDE, machine[dst], VALUE, LARGE);
 }
 
+void asm_match(struct code *code, enum reg dst, enum reg key, struct mem mem)
+{
+	static const uint8_t words[] = {LARGE, OLD, NEW, VALUE};
+	uint32_t at = address(code, mem);
+	a64_put_3(code, INSN_LDP | OLD << 10, LARGE, at, 0);
+	a64_put_3(code, INSN_LDP | VALUE << 10 | 2 << 15, NEW, at, 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		a64_put_3(code, INSN_SUBS | WIDE, ZERO, words[i], machine[key]);
+		// 1 where the opposite is not so.
+		a64_put_3(code, INSN_CSINC | NE << 12, words[i], ZERO, ZERO);
+	}
+	a64_put_3(code, INSN_ORR | 1 << 10, LARGE, LARGE, OLD);
+	a64_put_3(code, INSN_ORR | 1 << 10, NEW, NEW, VALUE);
+	a64_put_3(code, INSN_ORR | 2 << 10, machine[dst], LARGE, NEW);
+}
+
+void asm_lowest_bit(struct code *code, enum reg dst, enum reg src)
+{
+	a64_put_3(code, INSN_RBIT | WIDE, machine[dst], machine[src], 0);
+	a64_put_3(code, INSN_CLZ | WIDE, machine[dst], machine[dst], 0);
+}
+
 void asm_load(struct code *code, enum reg dst, struct mem mem, unsigned size, bool is_signed)
 {
 	uint32_t insn = is_signed && size < 8 ? MEM_LOAD_SIGNED : MEM_LOAD;
 	a64_put_transfer(code, insn, size, machine[dst], mem);
+}
+
+void asm_load_acquire(struct code *code, enum reg dst, struct mem mem)
+{
+	a64_put_3(code, INSN_LDAR | SIZE(4), machine[dst], address(code, mem), 0);
+}
+
+void asm_load_fence(struct code *code)
+{
+	a64_put(code, INSN_DMB_LD);
 }
 
 void asm_store(struct code *code, struct mem mem, enum reg src, unsigned size)
@@ -537,33 +569,4 @@ void asm_unwind(struct code *code, uint32_t sp_offset)
 	a64_put_add(code, SP, OLD, 0, true);
 	a64_put_constant(code, 0, 0);
 	put_way_out(code, sp_offset);
-}
-
-void asm_match(struct code *code, enum reg dst, enum reg key, struct mem mem)
-{
-	uint32_t d = machine[dst];
-	for (uint32_t i = 0; i < 4; i++) {
-		struct mem word = {mem.base, mem.index, mem.disp + (int32_t)(8 * i)};
-		a64_put_transfer(code, MEM_LOAD, 8, VALUE, word);
-		a64_put_3(code, INSN_SUBS | WIDE, ZERO, VALUE, machine[key]);
-		a64_put(code, INSN_CSET_EQ | (i ? VALUE : d));
-		if (i)
-			a64_put_3(code, INSN_ORR | i << 10, d, d, VALUE);
-	}
-}
-
-void asm_lowest_bit(struct code *code, enum reg dst, enum reg src)
-{
-	a64_put_3(code, INSN_RBIT, machine[dst], machine[src], 0);
-	a64_put_3(code, INSN_CLZ, machine[dst], machine[dst], 0);
-}
-
-void asm_load_acquire(struct code *code, enum reg dst, struct mem mem)
-{
-	a64_put_3(code, INSN_LDAR | SIZE(4), machine[dst], address(code, mem), 0);
-}
-
-void asm_load_fence(struct code *code)
-{
-	a64_put(code, INSN_DMB);
 }
