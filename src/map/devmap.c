@@ -186,4 +186,8 @@ const struct map_ops devmap_hash_ops = {
         .next = hash_next,
         .follow = hash_follow,
         .count = hash_count,
+        .describe = hash_describe,
+        .lookup_for = hash_lookup_for,
+        .lookup_word_for = hash_lookup_word_for,
+        .lookup_pair_for = hash_lookup_pair_for,
 };

@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hash, LRU hash and their per-CPU kinds: chains of nodes that are numbered from 1; value i stands
-// at place i - 1 of the area, so that keys and links are out of a program's reach.
+// Hash, LRU hash and their per-CPU kinds: what changes the table of hash_table.h, and walks.
+// Entries are numbered from 1; value i stands at place i - 1 of the area, so that keys and links
+// are out of a program's reach.
 //
-// A look-up takes no lock. It may stand on a node that is taken out and used again under it, also
-// in another chain, or further on in the same one. What keeps it right:
-// - a bucket counts the nodes taken out of it, and counts before the node can be used again;
-// - a look-up that finds nothing begins again if that count has changed since it began;
-// - a look-up that finds its key may stand on a node that has just been taken out, as in the
-// kernel: it
-//   came first;
-// - a node's hash is compared before its key, so that a key half overwritten is not taken for
-// another.
+// A writer locks the bucket that its key's chain begins with. All buckets of a chain but the last
+// are full: whoever takes an entry out puts the last one in its place. So a chain of n overflow
+// buckets holds more than 4 n entries, and there are enough of them for the worst keys.
 //
-// An update puts a new node in the place of the old one, as the kernel's does, so that a reader
-// sees the old value or the new one whole and never misses the key. Spare nodes beyond max_entries
-// serve that; per-CPU copies are written in place. Writers lock one bucket, by a bit in its count.
+// An update puts a new number in the place of the old one, as the kernel's does, so that a reader
+// sees the old value or the new one whole and never misses the key. Spare numbers beyond
+// max_entries serve that; per-CPU copies are written in place.
 //
-// An LRU that is full gives up an entry by the clock algorithm: a hand goes round the nodes, spares
-// those used since it last came by, and takes the first other one.
+// An LRU that is full gives up an entry by the clock algorithm: a hand goes round the buckets and
+// takes a mark off each entry that was new or used, and gives up the first that has none.
 #include "map/hash.h"
 
 #include <errno.h>
@@ -26,40 +21,10 @@
 #include <sys/random.h>
 
 #include "ebpf/maptype.h"
-#include "map/hash_key.h"
-#include "map/mem.h"
+#include "map/hash_table.h"
 
-#define BUCKET_LOCKED 1u // in taken, which counts in steps of two
-#define BUCKET_STEP   2u
-#define HAND_LIMIT    128u // used entries that one eviction passes by
-#define STATE_LIVE    1u
-#define STATE_USED    2u
-
-struct bucket {
-	uint32_t head, taken;
-};
-
-struct node {
-	uint32_t next, hash;
-	uint64_t key[];
-};
-
-struct hash {
-	struct map map;
-	struct hash_seed seed;
-	struct bucket *buckets;
-	uint8_t *nodes, *states; // states: LRU only
-	uint32_t bucket_mask, node_stride, node_count, spare_count;
-	size_t copy_size; // from one CPU's values to the next one's
-	bool is_lru;
-
-	uint32_t *spares; // node numbers, 0 = lent out; the data path begins at its CPU's
-	uint32_t count;   // entries
-	uint32_t hand;    // LRU
-	uint32_t lock;    // of the rest
-	uint32_t *pool;   // a stack of free nodes that have been used
-	uint32_t pool_count, fresh_count;
-};
+#define HAND_LIMIT 128u // entries that one eviction passes by, before it takes a new one
+#define READ_TRIES 64
 
 static uint32_t spare_count(const struct map_def *def)
 {
@@ -98,147 +63,170 @@ void hash_stop(struct map *map)
 {
 	struct hash *hash = (struct hash *)map;
 	mem_free(hash->buckets);
-	mem_free(hash->nodes);
-	mem_free(hash->states);
+	mem_free(hash->overflow);
+	mem_free(hash->keys);
 	mem_free(hash->spares);
 	mem_free(hash->pool);
 }
 
-// Chains are short: at most three entries for four buckets. mem_new() of a big block touches
-// nothing.
+// Two entries a bucket when full: one in 25 then stands in an overflow bucket. mem_new() of a big
+// block touches nothing.
 int hash_start(struct map *map)
 {
 	struct hash *hash = (struct hash *)map;
-	uint64_t buckets = 4;
-	while (buckets < map->def.max_entries * 4ull / 3)
+	uint64_t buckets = 1;
+	while (buckets * 2 < map->def.max_entries)
 		buckets *= 2;
-	hash->bucket_mask = (uint32_t)(buckets - 1);
-	hash->node_stride = (uint32_t)(sizeof(struct node) + round_up(map->def.key_size, 8));
+	bool apart = hash_keys_apart(map->def.key_size);
+	hash->words = apart ? 1 : (map->def.key_size + 7) / 8;
+	hash->bucket_size = (uint32_t)round_up(sizeof(struct bucket) + hash->words * SLOTS * 8, 64);
+	hash->mask = (buckets - 1) * hash->bucket_size;
+	hash->key_stride = apart ? (uint32_t)round_up(map->def.key_size, 8) : 0;
 	hash->spare_count = spare_count(&map->def);
 	hash->node_count = map->def.max_entries + hash->spare_count;
-	hash->copy_size = copy_size(&map->def);
-	hash->buckets = mem_new(buckets, sizeof(*hash->buckets));
-	hash->nodes = mem_new(hash->node_count, hash->node_stride);
+	hash->copy_size = map->is_per_cpu ? copy_size(&map->def) : 0;
+	size_t overflow = hash->node_count / (SLOTS + 1) + 1;
+	hash->buckets = mem_new_hot(buckets, hash->bucket_size);
+	hash->overflow = mem_new(overflow, hash->bucket_size);
+	hash->keys = apart ? mem_new(hash->node_count, hash->key_stride) : NULL;
 	hash->pool = mem_new(hash->node_count, sizeof(*hash->pool));
 	hash->spares = mem_new(hash->spare_count, sizeof(*hash->spares));
-	if (hash->is_lru)
-		hash->states = mem_new(hash->node_count, 1);
-	if (!hash->buckets || !hash->nodes || !hash->pool || !hash->spares ||
-	        (hash->is_lru && !hash->states))
+	if (!hash->buckets || !hash->overflow || (apart && !hash->keys) || !hash->pool ||
+	        !hash->spares)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < hash->spare_count; i++)
 		hash->spares[i] = ++hash->fresh_count;
-	map->memory = buckets * sizeof(*hash->buckets) +
-	              hash->node_count * ((size_t)hash->node_stride + sizeof(*hash->pool)) +
-	              (hash->is_lru ? hash->node_count : 0) +
+	map->memory = (buckets + overflow) * hash->bucket_size +
+	              hash->node_count * (hash->key_stride + sizeof(*hash->pool)) +
 	              hash->spare_count * sizeof(*hash->spares);
+	mem_hot(map->area, map->area_size);
 	if (getrandom(&hash->seed, sizeof(hash->seed), 0) != sizeof(hash->seed))
 		return -EIO;
 	hash->seed.word[1] |= 1;
 	return 0;
 }
 
-static inline struct node *node_at(const struct hash *hash, uint32_t number)
-{
-	return (struct node *)(hash->nodes + (size_t)(number - 1) * hash->node_stride);
-}
-
-static inline uint64_t *value_at(const struct hash *hash, uint32_t number, uint32_t cpu)
-{
-	size_t at = (size_t)(number - 1) * hash->map.stride;
-	if (hash->map.is_per_cpu)
-		at += cpu * hash->copy_size;
-	return (uint64_t *)(hash->map.area + at);
-}
-
-static inline __attribute__((always_inline)) bool key_is(
-        const struct node *node, const uint8_t *key, uint32_t size)
-{
-	for (uint32_t at = 0; at < size; at += 8)
-		if (load_relaxed(&node->key[at / 8]) != word_of(key + at, size - at))
-			return false;
-	return true;
-}
-
-static inline __attribute__((always_inline)) uint32_t find_sized(
-        const struct hash *hash, const uint8_t *key, uint32_t size)
-{
-	uint32_t code = (uint32_t)hash_key(&hash->seed, key, size);
-	const struct bucket *bucket = &hash->buckets[code & hash->bucket_mask];
-	uint32_t taken;
-	do {
-		taken = load_acquire(&bucket->taken);
-		const struct node *node;
-		for (uint32_t i = load_acquire(&bucket->head); i; i = load_acquire(&node->next)) {
-			node = node_at(hash, i);
-			if ((size <= 8 || load_relaxed(&node->hash) == code) &&
-			        key_is(node, key, size))
-				return i;
-		}
-	} while ((load_relaxed(&bucket->taken) ^ taken) & ~BUCKET_LOCKED);
-	return 0;
-}
-
-static inline uint32_t find(const struct hash *hash, const uint8_t *key)
-{
-	switch (hash->map.def.key_size) {
-	case 4:
-		return find_sized(hash, key, 4);
-	case 6:
-		return find_sized(hash, key, 6);
-	case 8:
-		return find_sized(hash, key, 8);
-	case 12:
-		return find_sized(hash, key, 12);
-	case 16:
-		return find_sized(hash, key, 16);
-	default:
-		return find_sized(hash, key, hash->map.def.key_size);
-	}
-}
-
-void *hash_lookup(struct map *map, const void *key, uint32_t cpu)
-{
-	const struct hash *hash = (const struct hash *)map;
-	uint32_t i = find(hash, key);
-	return i ? value_at(hash, i, cpu) : NULL;
-}
-
-static void *lru_lookup(struct map *map, const void *key, uint32_t cpu)
-{
-	struct hash *hash = (struct hash *)map;
-	uint32_t i = find(hash, key);
-	if (!i)
-		return NULL;
-	if (load_relaxed(&hash->states[i - 1]) == STATE_LIVE) // written once a round of the hand
-		store_relaxed(&hash->states[i - 1], STATE_LIVE | STATE_USED);
-	return value_at(hash, i, cpu);
-}
-
-static void bucket_lock(struct bucket *bucket)
+static void bucket_lock(struct bucket *home)
 {
 	uint32_t spins = 0;
-	while (__atomic_fetch_or(&bucket->taken, BUCKET_LOCKED, __ATOMIC_ACQUIRE) & BUCKET_LOCKED)
-		while (load_relaxed(&bucket->taken) & BUCKET_LOCKED)
+	while (__atomic_fetch_or(&home->version, VERSION_LOCKED, __ATOMIC_ACQUIRE) & VERSION_LOCKED)
+		while (load_relaxed(&home->version) & VERSION_LOCKED)
 			spin_pause(&spins);
 }
 
-static void bucket_unlock(struct bucket *bucket, bool took)
+static void bucket_unlock(struct bucket *home)
 {
-	uint32_t taken = load_relaxed(&bucket->taken);
-	store_release(&bucket->taken, (taken & ~BUCKET_LOCKED) + (took ? BUCKET_STEP : 0));
+	store_release(&home->version, load_relaxed(&home->version) & ~VERSION_LOCKED);
 }
 
-// In a locked bucket: the link that leads to the node with this key, or NULL.
-static uint32_t *find_link(
-        const struct hash *hash, struct bucket *bucket, const uint8_t *key, uint32_t code)
+// See hash_table.h. The lock is held.
+static void bucket_step(struct bucket *home)
 {
-	for (uint32_t *link = &bucket->head; *link; link = &node_at(hash, *link)->next) {
-		const struct node *node = node_at(hash, *link);
-		if (node->hash == code && key_is(node, key, hash->map.def.key_size))
-			return link;
+	store_release(&home->version, load_relaxed(&home->version) + VERSION_STEP);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+// In a locked chain.
+static bool chain_find(const struct hash *hash, struct bucket *home, const struct hash_words *words,
+        struct hash_place *place)
+{
+	struct bucket *bucket = home;
+	while (!bucket_find(hash, bucket, words, hash->words, place)) {
+		if (!bucket->next)
+			return false;
+		bucket = overflow_at(hash, bucket->next);
 	}
-	return NULL;
+	return true;
+}
+
+static uint32_t overflow_take(struct hash *hash)
+{
+	spin_lock(&hash->lock);
+	uint32_t number = hash->overflow_free;
+	if (number)
+		hash->overflow_free = overflow_at(hash, number)->next;
+	else
+		number = ++hash->overflow_fresh;
+	spin_unlock(&hash->lock);
+	return number;
+}
+
+static void overflow_give(struct hash *hash, uint32_t number)
+{
+	spin_lock(&hash->lock);
+	store_relaxed(&overflow_at(hash, number)->next, hash->overflow_free);
+	hash->overflow_free = number;
+	spin_unlock(&hash->lock);
+}
+
+// Stores a key in an empty place, and only then its number.
+static void place_fill(const struct hash *hash, struct bucket *home, const struct hash_place *place,
+        const uint64_t *words, uint32_t number, uint8_t used)
+{
+	struct bucket *bucket = place->bucket;
+	bucket_step(home);
+	for (uint32_t i = 0; i < hash->words; i++)
+		store_relaxed(&bucket->word[i][place->slot], words[i]);
+	store_relaxed(&bucket->used[place->slot], used);
+	bucket_step(home);
+	store_release(&bucket->number[place->slot], number);
+}
+
+// The first empty place of a chain, behind its end if need be.
+static struct hash_place place_new(struct hash *hash, struct bucket *home)
+{
+	for (struct bucket *bucket = home;; bucket = overflow_at(hash, bucket->next)) {
+		for (uint32_t slot = 0; slot < SLOTS; slot++)
+			if (!bucket->number[slot])
+				return (struct hash_place){bucket, slot, 0};
+		if (bucket->next)
+			continue;
+		uint32_t number = overflow_take(hash);
+		store_relaxed(&overflow_at(hash, number)->next, 0);
+		store_release(&bucket->next, number);
+	}
+}
+
+// Takes an entry out. Its number may be used again afterwards.
+static void place_empty(struct hash *hash, struct bucket *home, const struct hash_place *place)
+{
+	store_release(&place->bucket->number[place->slot], 0);
+	bucket_step(home);
+	if (!home->next)
+		return;
+	struct bucket *last = home, *before = NULL;
+	for (; last->next; last = overflow_at(hash, last->next))
+		before = last;
+	uint32_t count = 0, from = 0;
+	for (uint32_t slot = 0; slot < SLOTS; slot++) {
+		if (last->number[slot])
+			count++, from = slot;
+	}
+	if (last != place->bucket) {
+		uint64_t words[MAP_WORDS_MAX] = {0};
+		for (uint32_t i = 0; i < hash->words; i++)
+			words[i] = last->word[i][from];
+		place_fill(hash, home, place, words, last->number[from],
+		        load_relaxed(&last->used[from]));
+		bucket_step(home);
+		store_release(&last->number[from], 0);
+		count--;
+	}
+	if (count) {
+		bucket_step(home);
+		return;
+	}
+	uint32_t number = before->next;
+	store_release(&before->next, 0);
+	bucket_step(home);
+	overflow_give(hash, number);
+}
+
+// Whoever takes a number writes where look-ups may still be (hash_table.h).
+static uint32_t taken(uint32_t number)
+{
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	return number;
 }
 
 static uint32_t spare_take(struct hash *hash, uint32_t cpu)
@@ -247,7 +235,7 @@ static uint32_t spare_take(struct hash *hash, uint32_t cpu)
 	for (;; at = at + 1 < hash->spare_count ? at + 1 : 0) {
 		uint32_t i = __atomic_exchange_n(&hash->spares[at], 0, __ATOMIC_ACQ_REL);
 		if (i)
-			return i;
+			return taken(i);
 		spin_pause(&spins);
 	}
 }
@@ -274,7 +262,7 @@ static uint32_t pool_take(struct hash *hash)
 	else if (hash->fresh_count < hash->node_count)
 		i = ++hash->fresh_count;
 	spin_unlock(&hash->lock);
-	return i;
+	return taken(i);
 }
 
 static void pool_give(struct hash *hash, uint32_t i)
@@ -284,41 +272,51 @@ static void pool_give(struct hash *hash, uint32_t i)
 	spin_unlock(&hash->lock);
 }
 
-// Takes node i out of the table, if it still stands in it.
-static bool evict(struct hash *hash, uint32_t i)
+// The hand comes to a chain, which is locked: takes a mark off all, and chooses the first that had
+// fewer than `marks`.
+static bool hand_choose(const struct hash *hash, struct bucket *home, uint32_t marks,
+        uint32_t *passed, struct hash_place *chosen)
 {
-	struct node *node = node_at(hash, i);
-	struct bucket *bucket = &hash->buckets[load_relaxed(&node->hash) & hash->bucket_mask];
-	bucket_lock(bucket);
-	uint32_t *link = &bucket->head;
-	while (*link && *link != i)
-		link = &node_at(hash, *link)->next;
-	bool stands = *link == i;
-	if (stands) {
-		store_release(link, node->next);
-		store_relaxed(&hash->states[i - 1], 0);
-		__atomic_fetch_sub(&hash->count, 1, __ATOMIC_RELAXED);
+	bool found = false;
+	for (struct bucket *bucket = home;; bucket = overflow_at(hash, bucket->next)) {
+		for (uint32_t slot = 0; slot < SLOTS; slot++) {
+			uint8_t used = load_relaxed(&bucket->used[slot]);
+			if (!bucket->number[slot])
+				continue;
+			if (!found && used < marks) {
+				*chosen = (struct hash_place){bucket, slot, bucket->number[slot]};
+				found = true;
+			} else if (used) {
+				store_relaxed(&bucket->used[slot], (uint8_t)(used - 1));
+			}
+			++*passed;
+		}
+		if (!bucket->next)
+			return found;
 	}
-	bucket_unlock(bucket, stands);
-	return stands;
 }
 
-// Before the pool is empty every node is in the table, in the pool, or lent out.
+// A number for a new entry: a free one, or that of an entry that has to go. Before the pool is
+// empty every number is in the table, in the pool, or lent out.
 static uint32_t lru_take(struct hash *hash)
 {
-	uint32_t i = pool_take(hash), passed = 0;
-	for (uint64_t step = 0; !i && step < 4ull * hash->node_count; step++) {
-		uint32_t at =
-		        __atomic_fetch_add(&hash->hand, 1, __ATOMIC_RELAXED) % hash->node_count;
-		uint8_t state = load_relaxed(&hash->states[at]);
-		if (!(state & STATE_LIVE))
-			continue;
-		if ((state & STATE_USED) && passed++ < HAND_LIMIT)
-			store_relaxed(&hash->states[at], STATE_LIVE);
-		else if (evict(hash, at + 1))
-			i = at + 1;
+	uint32_t number = pool_take(hash), passed = 0, buckets = 1;
+	buckets += (uint32_t)(hash->mask / hash->bucket_size);
+	for (uint64_t step = 0; !number && step < 4ull * buckets; step++) {
+		uint32_t at = __atomic_fetch_add(&hash->hand, 1, __ATOMIC_RELAXED) & (buckets - 1);
+		struct bucket *home =
+		        (struct bucket *)(hash->buckets + (size_t)at * hash->bucket_size);
+		struct hash_place place;
+		bucket_lock(home);
+		uint32_t marks = 1 + passed / HAND_LIMIT;
+		if (hand_choose(hash, home, marks, &passed, &place)) {
+			place_empty(hash, home, &place);
+			__atomic_fetch_sub(&hash->count, 1, __ATOMIC_RELAXED);
+			number = taken(place.number);
+		}
+		bucket_unlock(home);
 	}
-	return i;
+	return number;
 }
 
 static void value_set(
@@ -326,219 +324,250 @@ static void value_set(
 {
 	uint32_t size = hash->map.def.value_size;
 	if (!hash->map.is_per_cpu) {
-		map_value_store(&hash->map, value_at(hash, i, 0), value, is_new);
+		map_value_store(&hash->map, hash_value(hash, i, 0), value, is_new);
 		return;
 	}
 	for (uint32_t at = 0; at < hash->map.def.cpu_count; at++) {
 		if (cpu == CPU_ALL)
-			words_store(
-			        value_at(hash, i, at), value + (size_t)at * hash->map.stride, size);
+			words_store(hash_value(hash, i, at), value + (size_t)at * hash->map.stride,
+			        size);
 		else if (at == cpu)
-			words_store(value_at(hash, i, at), value, size);
+			words_store(hash_value(hash, i, at), value, size);
 		else if (is_new)
-			words_zero(value_at(hash, i, at), size);
+			words_zero(hash_value(hash, i, at), size);
 	}
 }
 
-static void node_set(struct hash *hash, uint32_t i, const uint8_t *key, uint32_t code)
-{
-	struct node *node = node_at(hash, i);
-	store_relaxed(&node->hash, ~code); // no look-up takes the key before it is whole
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	words_store(node->key, key, hash->map.def.key_size);
-	store_release(&node->hash, code);
-}
-
-static void node_mark(struct hash *hash, uint32_t i, uint8_t state)
-{
-	if (hash->is_lru)
-		store_relaxed(&hash->states[i - 1], state);
-}
-
-// What an update works on; the bucket is locked.
+// What an update works on; the chain is locked.
 struct change {
 	const uint8_t *key, *value;
-	struct bucket *bucket;
-	uint32_t code, cpu;
+	struct hash_words words;
+	struct bucket *home;
+	uint32_t cpu;
 };
 
-// Puts node `i` in the place of the one that `link` leads to. Returns the old one.
-static uint32_t replace(struct hash *hash, const struct change *change, uint32_t *link, uint32_t i)
+// Fills what stands apart from the table.
+static void entry_set(struct hash *hash, const struct change *change, uint32_t number)
 {
-	uint32_t old = *link;
-	value_set(hash, i, change->value, change->cpu, true);
-	node_set(hash, i, change->key, change->code);
-	store_release(&node_at(hash, i)->next, node_at(hash, old)->next);
-	node_mark(hash, i, STATE_LIVE | STATE_USED);
-	store_release(link, i);
-	node_mark(hash, old, 0);
-	return old;
+	value_set(hash, number, change->value, change->cpu, true);
+	if (hash->keys)
+		words_store(key_apart(hash, number), change->key, hash->map.def.key_size);
 }
 
-static void insert(struct hash *hash, const struct change *change, uint32_t i)
+static void insert(struct hash *hash, const struct change *change, uint32_t number)
 {
-	value_set(hash, i, change->value, change->cpu, true);
-	node_set(hash, i, change->key, change->code);
-	store_release(&node_at(hash, i)->next, change->bucket->head);
-	node_mark(hash, i, STATE_LIVE);
-	store_release(&change->bucket->head, i);
+	entry_set(hash, change, number);
+	struct hash_place place = place_new(hash, change->home);
+	place_fill(hash, change->home, &place, change->words.word, number, USED_NEW);
 	__atomic_fetch_add(&hash->count, 1, __ATOMIC_RELAXED);
 }
 
-// The key stands, at `link`. In an LRU, `i` may be a node that was fetched in vain.
-static int update_standing(
-        struct hash *hash, const struct change *change, uint32_t *link, uint64_t flags)
+// The key stands at `place`.
+static int update_standing(struct hash *hash, const struct change *change,
+        const struct hash_place *place, uint64_t flags)
 {
+	int rc = 0;
+	uint32_t old = 0;
 	if (flags & BPF_NOEXIST) {
-		bucket_unlock(change->bucket, false);
+		bucket_unlock(change->home);
 		return -EEXIST;
 	}
-	if (hash->map.is_per_cpu || (flags & BPF_F_LOCK)) {
-		int rc = 0;
-		if (hash->map.is_per_cpu)
-			value_set(hash, *link, change->value, change->cpu, false);
-		else
-			rc = map_value_change(
-			        &hash->map, value_at(hash, *link, 0), change->value, flags);
-		node_mark(hash, *link, STATE_LIVE | STATE_USED);
-		bucket_unlock(change->bucket, false);
-		return rc;
+	if (hash->map.is_per_cpu) {
+		value_set(hash, place->number, change->value, change->cpu, false);
+	} else if (flags & BPF_F_LOCK) {
+		rc = map_value_change(
+		        &hash->map, hash_value(hash, place->number, 0), change->value, flags);
+	} else {
+		uint32_t number = spare_take(hash, change->cpu);
+		old = place->number;
+		entry_set(hash, change, number);
+		store_release(&place->bucket->number[place->slot], number);
+		bucket_step(change->home);
 	}
-	uint32_t old = replace(hash, change, link, spare_take(hash, change->cpu));
-	bucket_unlock(change->bucket, true);
-	spare_give(hash, change->cpu, old);
-	return 0;
+	if (hash->is_lru)
+		hash_mark_used(place);
+	bucket_unlock(change->home);
+	if (old)
+		spare_give(hash, change->cpu, old);
+	return rc;
 }
 
 static int update_missing(struct hash *hash, const struct change *change, uint64_t flags)
 {
 	if (flags & BPF_EXIST) {
-		bucket_unlock(change->bucket, false);
+		bucket_unlock(change->home);
 		return -ENOENT;
 	}
 	if (!hash->is_lru) {
-		uint32_t i = pool_take(hash);
-		if (i)
-			insert(hash, change, i);
-		bucket_unlock(change->bucket, false);
-		return i ? 0 : -E2BIG;
+		uint32_t number = pool_take(hash);
+		if (number)
+			insert(hash, change, number);
+		bucket_unlock(change->home);
+		return number ? 0 : -E2BIG;
 	}
 	// Making room may have to lock any bucket, so this one is let go meanwhile.
-	bucket_unlock(change->bucket, false);
-	uint32_t i = lru_take(hash);
-	if (!i)
+	bucket_unlock(change->home);
+	uint32_t number = lru_take(hash);
+	if (!number)
 		return -ENOMEM;
-	bucket_lock(change->bucket);
-	uint32_t *link = find_link(hash, change->bucket, change->key, change->code);
-	if (link) {
-		pool_give(hash, i);
-		return update_standing(hash, change, link, flags);
+	struct hash_place place;
+	bucket_lock(change->home);
+	if (chain_find(hash, change->home, &change->words, &place)) {
+		pool_give(hash, number);
+		return update_standing(hash, change, &place, flags);
 	}
-	insert(hash, change, i);
-	bucket_unlock(change->bucket, false);
+	insert(hash, change, number);
+	bucket_unlock(change->home);
 	return 0;
+}
+
+static inline __attribute__((always_inline)) int update_sized(struct hash *hash, const void *key,
+        uint32_t size, const void *value, uint64_t flags, uint32_t cpu)
+{
+	if ((flags & ~(uint64_t)BPF_F_LOCK) > BPF_EXIST)
+		return -EINVAL;
+	struct change change = {
+	        .key = key,
+	        .value = value,
+	        .words = hash_words_of(hash, key, size),
+	        .cpu = cpu,
+	};
+	change.home = bucket_home(hash, change.words.code);
+	struct hash_place place;
+	bucket_lock(change.home);
+	return chain_find(hash, change.home, &change.words, &place)
+	               ? update_standing(hash, &change, &place, flags)
+	               : update_missing(hash, &change, flags);
 }
 
 int hash_update(struct map *map, const void *key, const void *value, uint64_t flags, uint32_t cpu)
 {
 	struct hash *hash = (struct hash *)map;
-	if ((flags & ~(uint64_t)BPF_F_LOCK) > BPF_EXIST)
-		return -EINVAL;
-	uint32_t code = (uint32_t)hash_key(&hash->seed, key, map->def.key_size);
-	struct change change = {
-	        .key = key,
-	        .value = value,
-	        .bucket = &hash->buckets[code & hash->bucket_mask],
-	        .code = code,
-	        .cpu = cpu,
-	};
-	bucket_lock(change.bucket);
-	uint32_t *link = find_link(hash, change.bucket, key, code);
-	return link ? update_standing(hash, &change, link, flags)
-	            : update_missing(hash, &change, flags);
+	switch (map->def.key_size) {
+	case 4:
+		return update_sized(hash, key, 4, value, flags, cpu);
+	case 8:
+		return update_sized(hash, key, 8, value, flags, cpu);
+	default:
+		return update_sized(hash, key, map->def.key_size, value, flags, cpu);
+	}
 }
 
 int hash_remove(struct map *map, const void *key)
 {
 	struct hash *hash = (struct hash *)map;
-	uint32_t code = (uint32_t)hash_key(&hash->seed, key, map->def.key_size);
-	struct bucket *bucket = &hash->buckets[code & hash->bucket_mask];
-	bucket_lock(bucket);
-	uint32_t *link = find_link(hash, bucket, key, code), i = link ? *link : 0;
-	if (link) {
-		store_release(link, node_at(hash, i)->next);
-		node_mark(hash, i, 0);
+	struct hash_words words = hash_words_of(hash, key, map->def.key_size);
+	struct bucket *home = bucket_home(hash, words.code);
+	struct hash_place place;
+	bucket_lock(home);
+	bool found = chain_find(hash, home, &words, &place);
+	if (found) {
+		place_empty(hash, home, &place);
 		__atomic_fetch_sub(&hash->count, 1, __ATOMIC_RELAXED);
 	}
-	bucket_unlock(bucket, link != NULL);
-	if (!i)
+	bucket_unlock(home);
+	if (!found)
 		return -ENOENT;
-	pool_give(hash, i);
+	pool_give(hash, place.number);
 	return 0;
 }
 
-// Reads again if the entry was replaced meanwhile, so that what it gives was never half of two
-// values.
+static void value_get(const struct hash *hash, uint32_t number, uint8_t *value)
+{
+	const struct map *map = &hash->map;
+	if (!map->is_per_cpu) {
+		words_load(value, hash_value(hash, number, 0), map->def.value_size);
+		return;
+	}
+	for (uint32_t cpu = 0; cpu < map->def.cpu_count; cpu++)
+		words_load(value + (size_t)cpu * map->stride, hash_value(hash, number, cpu),
+		        map->stride);
+}
+
+// What it gives is never half of two values: it reads again if an entry of the chain was replaced
+// meanwhile, and takes the lock where that goes on.
 int hash_read(struct map *map, const void *key, void *value)
 {
 	struct hash *hash = (struct hash *)map;
-	uint32_t i = find(hash, key), seen;
-	do {
-		if (!i)
-			return -ENOENT;
-		seen = i;
-		if (!map->is_per_cpu) {
-			words_load(value, value_at(hash, i, 0), map->def.value_size);
-		} else {
-			for (uint32_t cpu = 0; cpu < map->def.cpu_count; cpu++)
-				words_load((uint8_t *)value + (size_t)cpu * map->stride,
-				        value_at(hash, i, cpu), map->stride);
-		}
+	struct hash_words words = hash_words_of(hash, key, map->def.key_size);
+	struct bucket *home = bucket_home(hash, words.code);
+	struct hash_place place;
+	for (int i = 0; i < READ_TRIES; i++) {
+		uint32_t version = load_acquire(&home->version);
+		bool found = hash_find(hash, &words, hash->words, &place);
+		if (found)
+			value_get(hash, place.number, value);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		i = find(hash, key);
-	} while (i != seen);
-	return 0;
+		if (!((load_relaxed(&home->version) ^ version) & ~VERSION_LOCKED))
+			return found ? 0 : -ENOENT;
+	}
+	bucket_lock(home);
+	bool found = chain_find(hash, home, &words, &place);
+	if (found)
+		value_get(hash, place.number, value);
+	bucket_unlock(home);
+	return found ? 0 : -ENOENT;
 }
 
-// The least key of a bucket that is over `after` (NULL: the least), by its words, into `next`. An
-// order that no update changes: whoever stands during a walk is met once.
-static bool bucket_next(
-        const struct hash *hash, const struct bucket *bucket, const uint8_t *after, uint8_t *next)
+static void key_get(const struct hash *hash, const struct hash_place *place, uint8_t *key)
 {
-	uint32_t size = hash->map.def.key_size, taken;
+	uint32_t size = hash->map.def.key_size;
+	if (hash->keys) {
+		words_load(key, key_apart(hash, place->number), size);
+		return;
+	}
+	for (uint32_t at = 0; at < size; at += 8)
+		words_load(key + at, &place->bucket->word[at / 8][place->slot],
+		        size - at < 8 ? size - at : 8);
+}
+
+// The least key of a chain that is over `after` (NULL: the least), by its bytes, into `next`. An
+// order that no update changes: whoever stands during a walk is met once.
+static bool chain_next(
+        const struct hash *hash, struct bucket *home, const uint8_t *after, uint8_t *next)
+{
+	uint32_t size = hash->map.def.key_size, version;
 	uint8_t key[MAP_KEY_MAX], best[MAP_KEY_MAX];
 	bool found;
-	do {
-		taken = load_acquire(&bucket->taken);
-		found = false;
-		const struct node *node;
-		for (uint32_t i = load_acquire(&bucket->head); i; i = load_acquire(&node->next)) {
-			node = node_at(hash, i);
-			words_load(key, node->key, size);
+again:
+	found = false;
+	version = load_acquire(&home->version) & ~VERSION_LOCKED;
+	for (struct bucket *bucket = home;;) {
+		struct hash_place place = {.bucket = bucket};
+		for (; place.slot < SLOTS; place.slot++) {
+			place.number = load_relaxed(&bucket->number[place.slot]);
+			if (!place.number)
+				continue;
+			key_get(hash, &place, key);
 			if ((after && memcmp(key, after, size) <= 0) ||
 			        (found && memcmp(key, best, size) >= 0))
 				continue;
 			memcpy(best, key, size);
 			found = true;
 		}
+		uint32_t following = load_relaxed(&bucket->next);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while ((load_relaxed(&bucket->taken) ^ taken) & ~BUCKET_LOCKED);
+		if ((load_relaxed(&home->version) & ~VERSION_LOCKED) != version)
+			goto again;
+		if (!following)
+			break;
+		bucket = overflow_at(hash, following);
+	}
 	if (found)
 		memcpy(next, best, size);
 	return found;
 }
 
-// The first key behind `after` (NULL: any) in bucket `at`, or else the first of the buckets that
-// follow.
+// The first key behind `after` (NULL: any) in the bucket at `at`, or else the first of the buckets
+// that follow.
 static int walk(
         const struct hash *hash, uint64_t at, const void *after, void *next, uint64_t *steps)
 {
-	for (; at <= hash->bucket_mask; at++, after = NULL) {
+	for (; at <= hash->mask; at += hash->bucket_size, after = NULL) {
 		if (!*steps)
 			return -EAGAIN;
 		--*steps;
-		if (load_relaxed(&hash->buckets[at].head) &&
-		        bucket_next(hash, &hash->buckets[at], after, next))
+		if (chain_next(hash, (struct bucket *)(hash->buckets + at), after, next))
 			return 0;
 	}
 	return -ENOENT;
@@ -548,14 +577,19 @@ int hash_follow(struct map *map, const void *key, void *next, uint64_t *steps)
 {
 	const struct hash *hash = (const struct hash *)map;
 	uint64_t code = key ? hash_key(&hash->seed, key, map->def.key_size) : 0;
-	return walk(hash, (uint32_t)code & hash->bucket_mask, key, next, steps);
+	return walk(hash, code & hash->mask, key, next, steps);
 }
 
 int hash_next(struct map *map, const void *key, void *next)
 {
+	const struct hash *hash = (const struct hash *)map;
 	uint64_t steps = UINT64_MAX;
-	if (key && !find((const struct hash *)map, key))
-		key = NULL;
+	if (key) {
+		struct hash_words words = hash_words_of(hash, key, map->def.key_size);
+		struct hash_place place;
+		if (!hash_find(hash, &words, hash->words, &place))
+			key = NULL;
+	}
 	return hash_follow(map, key, next, &steps);
 }
 
@@ -576,18 +610,8 @@ const struct map_ops hash_ops = {
         .next = hash_next,
         .follow = hash_follow,
         .count = hash_count,
-};
-
-const struct map_ops lru_ops = {
-        .area_size = hash_area_size,
-        .make = hash_make,
-        .start = hash_start,
-        .stop = hash_stop,
-        .lookup = lru_lookup,
-        .update = hash_update,
-        .remove = hash_remove,
-        .read = hash_read,
-        .next = hash_next,
-        .follow = hash_follow,
-        .count = hash_count,
+        .describe = hash_describe,
+        .lookup_for = hash_lookup_for,
+        .lookup_word_for = hash_lookup_word_for,
+        .lookup_pair_for = hash_lookup_pair_for,
 };

@@ -23,8 +23,8 @@ static const struct {
         {BPF_MAP_TYPE_PERCPU_ARRAY, &array_ops},
         {BPF_MAP_TYPE_HASH, &hash_ops},
         {BPF_MAP_TYPE_PERCPU_HASH, &hash_ops},
-        {BPF_MAP_TYPE_LRU_HASH, &lru_ops},
-        {BPF_MAP_TYPE_LRU_PERCPU_HASH, &lru_ops},
+        {BPF_MAP_TYPE_LRU_HASH, &hash_ops},
+        {BPF_MAP_TYPE_LRU_PERCPU_HASH, &hash_ops},
         {BPF_MAP_TYPE_LPM_TRIE, &lpm_ops},
         {BPF_MAP_TYPE_DEVMAP, &devmap_ops},
         {BPF_MAP_TYPE_DEVMAP_HASH, &devmap_hash_ops},
@@ -129,6 +129,7 @@ int map_new(const struct map_def *def, void *area, struct map **map, struct erro
 		made->area_size = ops->area_size ? ops->area_size(def) : 0;
 		made->stride = (uint32_t)round_up(def->value_size, 8);
 		rc = ops->start ? ops->start(made) : 0;
+		made->lookup = map_lookup_function(made);
 	} else {
 		rc = -ENOMEM;
 	}
@@ -168,7 +169,7 @@ uint32_t map_count(const struct map *map)
 
 void *map_lookup(struct map *map, const void *key, uint32_t cpu)
 {
-	return map->ops->lookup ? map->ops->lookup(map, key, cpu) : NULL;
+	return map->lookup(map, key, cpu);
 }
 
 // A holder runs at most its budget between lock and unlock; after so many tries the word is not one
@@ -238,7 +239,7 @@ int map_set_lock(struct map *map, uint32_t offset)
 // What map_read() gives of a value that it reads under its lock.
 static int read_locked(struct map *map, const void *key, void *value)
 {
-	uint64_t *place = map->ops->lookup(map, key, 0);
+	uint64_t *place = map->lookup(map, key, 0);
 	int rc = place ? value_lock(lock_of(map, place)) : -ENOENT;
 	if (rc)
 		return rc;

@@ -10,6 +10,7 @@
 // eight bytes is copied whole.
 struct map {
 	const struct map_ops *ops;
+	map_lookup_fn lookup; // map_lookup_function()
 	struct map_def def;
 	uint8_t *area;
 	size_t area_size, memory; // memory: what the type allocated for itself
@@ -57,5 +58,5 @@ struct map_ops {
 	map_lookup_pair_fn (*lookup_pair_for)(const struct map *map);
 };
 
-extern const struct map_ops array_ops, hash_ops, lru_ops, lpm_ops, devmap_ops, devmap_hash_ops,
-        slot_ops, slot_hash_ops, ringbuf_ops, perf_ops;
+extern const struct map_ops array_ops, hash_ops, lpm_ops, devmap_ops, devmap_hash_ops, slot_ops,
+        slot_hash_ops, ringbuf_ops, perf_ops;

@@ -78,7 +78,13 @@ static inline void words_load(void *bytes, const uint64_t *words, uint32_t size)
 // Zeroed tables that cost memory only where they are touched, at a cache line's boundary; NULL:
 // none left.
 void *mem_new(size_t count, size_t size);
+// The same for what random accesses go to: where it is big, in big pages, which then cost memory as
+// a whole. Without them a look-up in a table of tens of megabytes waits for addresses more than for
+// data.
+void *mem_new_hot(size_t count, size_t size);
 void mem_free(void *memory); // null-safe
+// Asks for big pages in a block of the caller's that is filled from its start.
+void mem_hot(void *memory, size_t size);
 
 static inline uint64_t round_up(uint64_t value, uint64_t unit)
 {
