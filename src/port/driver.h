@@ -22,7 +22,7 @@ struct port {
 	uint8_t number;
 };
 
-extern const struct port_ops null_port, gen_port, pcap_port, tap_port, af_xdp_port;
+extern const struct port_ops null_port, gen_port, pcap_port, tap_port, af_xdp_port, dpdk_port;
 
 // Adds to a counter that one thread writes and others read.
 static inline void count(uint64_t *counter, uint64_t n)

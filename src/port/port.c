@@ -19,6 +19,7 @@ static const struct {
         {"tap", &tap_port},
         {"pcap", &pcap_port},
         {"gen", &gen_port},
+        {"dpdk", &dpdk_port},
         {"null", &null_port},
 };
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // One suite for every driver, named on the command line: port_conformance_test
-// null|gen|pcap|tap|af_xdp.
+// null|gen|pcap|tap|af_xdp|dpdk-null|dpdk-ring|dpdk-pcap.
 //
 //	port under test <---- wire ----> far side
 //	pcap IN,OUT                      the two files
 //	tap far0                         AF_PACKET on far0
 //	af_xdp near0                     AF_PACKET on far0, near0's veth peer
+//	dpdk net_ring0                   the port itself: what is sent comes back
 //
 // Drivers with interfaces run in a network namespace of this process, which goes with it.
 #include <setjmp.h>
@@ -39,16 +40,33 @@
 #define TYPE      0x88b5 // local experimental Ethertype
 #define WAIT_NS   (2 * NS_PER_S)
 #define FRAME_LEN 60u
+#define MOVED     8u
 
 static const char *kind;
 static char folder[] = "/tmp/raio-port-XXXXXX";
 static struct space *space;
 static struct packet_memory *memory;
-static int far = -1; // the far side's socket
+static int far = -1;        // the far side's socket
+static struct port *looped; // a port that receives what it sends
 
 static bool is(const char *name)
 {
 	return strcmp(kind, name) == 0;
+}
+
+static bool is_dpdk(void)
+{
+	return strncmp(kind, "dpdk-", 5) == 0;
+}
+
+static bool is_null(void)
+{
+	return is("null") || is("dpdk-null");
+}
+
+static bool is_pcap(void)
+{
+	return is("pcap") || is("dpdk-pcap");
 }
 
 static bool has_interface(void)
@@ -134,11 +152,17 @@ static struct port *open_port(uint32_t expected)
 		snprintf(spec, sizeof(spec), "gen:seq=1,count=%u", expected);
 		return must_open(spec);
 	}
-	if (is("pcap")) {
+	if (is_pcap()) {
 		write_capture(path("in.pcap"), NULL, expected);
-		snprintf(spec, sizeof(spec), "pcap:%s,%s", path("in.pcap"), path("out.pcap"));
+		snprintf(spec, sizeof(spec),
+		        is_dpdk() ? "dpdk:net_pcap0,rx_pcap=%s,tx_pcap=%s" : "pcap:%s,%s",
+		        path("in.pcap"), path("out.pcap"));
 		return must_open(spec);
 	}
+	if (is("dpdk-ring"))
+		return looped = must_open("dpdk:net_ring0");
+	if (is("dpdk-null"))
+		return must_open("dpdk:net_null0,no-rx=1");
 	if (is("tap")) {
 		port = must_open("tap:far0,mtu=1714");
 		open_far("far0");
@@ -154,56 +178,11 @@ static struct port *open_port(uint32_t expected)
 	return must_open("null");
 }
 
-static void feed(uint32_t from, uint32_t n)
-{
-	uint8_t frame[FRAME_LEN];
-	for (uint32_t i = from; has_interface() && i < from + n; i++) {
-		make_frame(frame, i);
-		assert_int_equal(send(far, frame, sizeof(frame), 0), FRAME_LEN);
-	}
-}
-
-static void close_port(struct port **port)
-{
-	port_close(port);
-	assert_null(*port);
-	if (far >= 0)
-		close(far);
-	far = -1;
-	if (is("af_xdp"))
-		(void)!system("ip link del near0 2>/dev/null");
-	assert_int_equal(packet_memory_free_count(memory), FRAMES);
-}
-
-// Receives until `n` have come or time is up; checks numbers from `from` on; gives the frames back.
-static uint32_t receive_all(struct port *port, uint32_t from, uint32_t n)
-{
-	struct packet packets[BURST_MAX];
-	uint64_t until_ns = clock_ns() + WAIT_NS;
-	uint32_t got = 0;
-	while (got < n && clock_ns() < until_ns) {
-		uint32_t burst = port_receive(port, packets, BURST_MAX);
-		for (uint32_t i = 0; i < burst; i++) {
-			const uint8_t *data = packet_data(space_base(space), &packets[i]);
-			assert_int_equal(packet_size(&packets[i]), FRAME_LEN);
-			assert_int_equal(packets[i].data, FRAME_HEADROOM);
-			assert_int_equal(packets[i].port, 3);
-			assert_true(packets[i].arrival_ns != 0);
-			if (!is("gen"))
-				assert_int_equal(frame_number(data), from + got);
-			got++;
-		}
-		frames_give(memory, packets, burst);
-		port_flush(port);
-	}
-	return got;
-}
-
 static struct packet new_packet(uint32_t number)
 {
 	struct packet packet;
 	assert_int_equal(frames_take(memory, &packet, 1), 1);
-	packet.data += 8; // as a program moves it
+	packet.data += MOVED; // as a program moves it
 	packet.end = (uint16_t)(packet.data + FRAME_LEN);
 	make_frame(packet_data(space_base(space), &packet), number);
 	return packet;
@@ -228,6 +207,54 @@ static void transmit_all(struct port *port, uint32_t from, uint32_t n)
 		assert_true(clock_ns() < until_ns);
 }
 
+static void feed(uint32_t from, uint32_t n)
+{
+	uint8_t frame[FRAME_LEN];
+	if (looped)
+		transmit_all(looped, from, n);
+	for (uint32_t i = from; has_interface() && i < from + n; i++) {
+		make_frame(frame, i);
+		assert_int_equal(send(far, frame, sizeof(frame), 0), FRAME_LEN);
+	}
+}
+
+static void close_port(struct port **port)
+{
+	port_close(port);
+	assert_null(*port);
+	if (far >= 0)
+		close(far);
+	far = -1;
+	looped = NULL;
+	if (is("af_xdp"))
+		(void)!system("ip link del near0 2>/dev/null");
+	assert_int_equal(packet_memory_free_count(memory), FRAMES);
+}
+
+// Receives until `n` have come or time is up; checks numbers from `from` on; gives the frames back.
+static uint32_t receive_all(struct port *port, uint32_t from, uint32_t n)
+{
+	struct packet packets[BURST_MAX];
+	uint64_t until_ns = clock_ns() + WAIT_NS;
+	uint32_t got = 0;
+	while (got < n && clock_ns() < until_ns) {
+		uint32_t burst = port_receive(port, packets, BURST_MAX);
+		for (uint32_t i = 0; i < burst; i++) {
+			const uint8_t *data = packet_data(space_base(space), &packets[i]);
+			assert_int_equal(packet_size(&packets[i]), FRAME_LEN);
+			assert_int_equal(packets[i].data, FRAME_HEADROOM + (looped ? MOVED : 0));
+			assert_int_equal(packets[i].port, 3);
+			assert_true(packets[i].arrival_ns != 0);
+			if (!is("gen"))
+				assert_int_equal(frame_number(data), from + got);
+			got++;
+		}
+		frames_give(memory, packets, burst);
+		port_flush(port);
+	}
+	return got;
+}
+
 static uint32_t collect_capture(uint32_t from)
 {
 	char text[PCAP_ERRBUF_SIZE];
@@ -249,8 +276,10 @@ static uint32_t collect(uint32_t from, uint32_t n)
 {
 	uint8_t frame[2048];
 	uint32_t got = 0;
-	if (is("pcap"))
+	if (is_pcap())
 		return collect_capture(from);
+	if (looped)
+		return receive_all(looped, from, n);
 	struct pollfd ready = {.fd = far, .events = POLLIN};
 	while (has_interface() && got < n && poll(&ready, 1, 2000) > 0) {
 		if (recv(far, frame, sizeof(frame), 0) != FRAME_LEN)
@@ -263,7 +292,7 @@ static uint32_t collect(uint32_t from, uint32_t n)
 
 static void receives_all_in_order(void **state)
 {
-	const uint32_t n = is("null") ? 0 : 400;
+	const uint32_t n = is_null() ? 0 : 400;
 	struct port *port = open_port(n);
 	port_flush(port);
 	feed(0, n);
@@ -275,7 +304,7 @@ static void receives_all_in_order(void **state)
 	assert_int_equal(stats.rx_dropped, 0);
 	struct packet none;
 	assert_int_equal(port_receive(port, &none, 1), 0);
-	assert_int_equal(port_finished(port), !has_interface());
+	assert_int_equal(port_finished(port), !has_interface() && !is_dpdk());
 	close_port(&port);
 }
 
@@ -296,7 +325,7 @@ static void transmits_all_in_order(void **state)
 
 static void keeps_no_frame_that_it_received_and_did_not_hand_over(void **state)
 {
-	const uint32_t n = is("null") ? 0 : 100;
+	const uint32_t n = is_null() ? 0 : 100;
 	struct port *port = open_port(n);
 	feed(0, n);
 	assert_int_equal(receive_all(port, 0, n / 2), n / 2 + (n ? BURST_MAX - n / 2 : 0));
@@ -307,17 +336,18 @@ static void waits_when_there_is_no_free_frame(void **state)
 {
 	static struct packet all[FRAMES];
 	struct packet packet;
-	struct port *port = open_port(is("null") ? 0 : 10);
+	struct port *port = open_port(is_null() ? 0 : 10);
 	uint32_t taken = 0, n;
 	while ((n = frames_take(memory, all + taken, FRAMES - taken)))
 		taken += n;
-	if (!is("af_xdp")) // whose kernel has frames already
+	bool has_frames = is("af_xdp") || looped; // without taking any when a packet comes
+	if (!has_frames)
 		feed(0, 10);
 	assert_int_equal(port_receive(port, &packet, 1), 0);
 	frames_give(memory, all, taken);
-	if (is("af_xdp"))
+	if (has_frames)
 		feed(0, 10);
-	if (!is("null"))
+	if (!is_null())
 		assert_int_equal(receive_all(port, 0, 10), 10);
 	close_port(&port);
 }
@@ -328,11 +358,12 @@ static void drops_and_counts_what_is_too_long_or_too_short(void **state)
 	struct port_stats stats;
 	struct port *port;
 	char spec[128];
-	if (is("null") || is("gen"))
-		return;
-	if (is("pcap")) {
+	if (is_null() || is("gen") || is("dpdk-ring"))
+		return; // nobody sends such frames
+	if (is_pcap()) {
 		write_capture(path("odd.pcap"), sizes, 4);
-		snprintf(spec, sizeof(spec), "pcap:%s", path("odd.pcap"));
+		snprintf(spec, sizeof(spec), is_dpdk() ? "dpdk:net_pcap0,rx_pcap=%s" : "pcap:%s",
+		        path("odd.pcap"));
 		port = must_open(spec);
 		assert_int_equal(receive_all(port, 3, 1), 1);
 	} else {
@@ -347,7 +378,7 @@ static void drops_and_counts_what_is_too_long_or_too_short(void **state)
 	}
 	port_stats(port, &stats);
 	assert_int_equal(stats.rx_oversize, 1);
-	assert_int_equal(stats.rx_runt, is("pcap") ? 2 : 0);
+	assert_int_equal(stats.rx_runt, is_pcap() ? 2 : 0);
 	assert_int_equal(stats.rx_packets, 1);
 	close_port(&port);
 }
@@ -371,8 +402,14 @@ static void drops_and_counts_a_runt_that_is_sent(void **state)
 static void wakes_whoever_waits_for_input(void **state)
 {
 	int fds[2];
-	struct port *port = open_port(is("null") ? 0 : 1);
+	struct port *port = open_port(is_null() ? 0 : 1);
 	uint32_t n = port_poll_fds(port, fds);
+	if (is_dpdk()) { // looks from time to time
+		assert_int_equal(n, 0);
+		assert_in_range(port_next_ns(port), 0, clock_ns() + NS_PER_MS);
+		close_port(&port);
+		return;
+	}
 	if (!has_interface()) {
 		assert_int_equal(n, 0);
 		assert_int_equal(port_next_ns(port), is("null") ? UINT64_MAX : 0);
@@ -409,8 +446,9 @@ static void describes_itself(void **state)
 	char text[160];
 	struct port *port = open_port(5);
 	port_describe(port, text, sizeof(text));
-	assert_non_null(strstr(text, kind));
-	assert_string_equal(port_ops(port)->kind, kind);
+	const char *name = is_dpdk() ? "dpdk" : kind;
+	assert_non_null(strstr(text, name));
+	assert_string_equal(port_ops(port)->kind, name);
 	assert_int_equal(port_number(port), 3);
 	port_describe(port, text, 4); // cut, not overrun
 	assert_int_equal(strlen(text), 3);
@@ -427,6 +465,9 @@ static void explains_what_is_wrong_with_a_spec(void **state)
 	        {"null", "nul", EINVAL, "did you mean “null”"},
 	        {"null", "wormhole:7", EINVAL, "there are af_xdp"},
 	        {"null", "null:size=3", EINVAL, "no option “size”"},
+#if !HAVE_DPDK
+	        {"null", "dpdk:net_ring0", ENOTSUP, "apt-get install libdpdk-dev"},
+#endif
 	        {"gen", "gen:sise=64", EINVAL, "did you mean “size”"},
 	        {"gen", "gen:size=63", EINVAL, "from 64 to 1518"},
 	        {"gen", "gen:size=1519", EINVAL, "from 64 to 1518"},
@@ -454,6 +495,15 @@ static void explains_what_is_wrong_with_a_spec(void **state)
 	        {"af_xdp", "af_xdp:lo,mode=fast", EINVAL, "native"},
 	        {"af_xdp", "af_xdp:lo,host=none", EOPNOTSUPP, "mode=generic"},
 	        {"af_xdp", "af_xdp:lo,hots=none", EINVAL, "did you mean “host”"},
+	        {"dpdk-null", "dpdk:", EINVAL, "a device of DPDK is missing"},
+	        {"dpdk-null", "dpdk:net_wormhole0", ENODEV, "no driver for net_wormhole0"},
+	        {"dpdk-null", "dpdk:net_null0,sise=3", EINVAL, "DPDK says"},
+	        {"dpdk-null", "dpdk:crypto_null0", ENODEV, "no network device"},
+	        {"dpdk-null", "dpdk:fffe:00:1f.7", ENODEV, "no PCI device"},
+	        {"dpdk-null", "dpdk:fe:1f.7", ENODEV, "no PCI device"},
+	        {"dpdk-null", "dpdk:net_af_xdp0,iface=none0", EINVAL, "none0"},
+	        {"dpdk-pcap", "dpdk:net_pcap0", ENOENT, "No rx or tx queues"},
+	        {"dpdk-pcap", "dpdk:net_pcap0,rx_pcap=/none/in.pcap", EINVAL, "/none/in.pcap"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct port *port = NULL;
@@ -560,6 +610,29 @@ static void the_host_sends_and_receives_by_its_tap(void **state)
 	close_port(&port);
 }
 
+static void refuses_a_device_that_is_taken(void **state)
+{
+	struct error err = {0};
+	struct port *second = NULL;
+	if (!is("dpdk-ring"))
+		return;
+	struct port *port = open_port(0);
+	int status = port_open("dpdk:net_ring0",
+	        &(struct port_options){.memory = memory, .number = 4}, &second, &err);
+	assert_int_equal(status, -EBUSY);
+	assert_non_null(strstr(err.text, "another port has the device net_ring0"));
+	assert_null(second);
+	second = must_open("dpdk:net_ring1");
+	transmit_all(port, 0, 10);
+	assert_int_equal(receive_all(second, 0, 0), 0);
+	port_close(&port);
+	port = must_open("dpdk:net_ring0"); // the first one left nothing behind
+	struct packet packet;
+	assert_int_equal(port_receive(port, &packet, 1), 0);
+	port_close(&second);
+	close_port(&port);
+}
+
 static void refuses_an_interface_that_is_taken(void **state)
 {
 	struct error err = {0};
@@ -631,6 +704,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(returns_the_rest_when_its_queue_is_full),
 	        cmocka_unit_test(the_host_sends_and_receives_by_its_tap),
 	        cmocka_unit_test(refuses_an_interface_that_is_taken),
+	        cmocka_unit_test(refuses_a_device_that_is_taken),
 	};
 	return cmocka_run_group_tests(tests, make_memory, free_memory);
 }
