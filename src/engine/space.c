@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/native/code_memory.h"
 
 #define SPACE_SIZE  (1ull << 32)
 #define SPACE_FIRST (1u << 16)
@@ -33,6 +34,7 @@ struct space {
 	uint32_t count, capacity;
 	uint64_t promised, limit;
 	uint64_t secret[4];
+	struct code_memory *code;
 };
 
 int space_new(struct space **space, struct error *err)
@@ -59,6 +61,11 @@ int space_new(struct space **space, struct error *err)
 	new->base = base;
 	new->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	new->limit = (uint64_t)sysconf(_SC_PHYS_PAGES) * new->page / 2;
+	if (code_memory_new(&new->code)) {
+		munmap(base, SPACE_SIZE);
+		free(new);
+		return error_set(err, ENOMEM, "out of memory for a card address space");
+	}
 	pthread_mutex_init(&new->lock, NULL);
 	*space = new;
 	return 0;
@@ -69,11 +76,17 @@ const uint64_t *space_secret(const struct space *space)
 	return space->secret;
 }
 
+struct code_memory *space_code(struct space *space)
+{
+	return space->code;
+}
+
 void space_free(struct space **space)
 {
 	if (!*space)
 		return;
 	munmap((*space)->base, SPACE_SIZE);
+	code_memory_free(&(*space)->code);
 	pthread_mutex_destroy(&(*space)->lock);
 	free((*space)->regions);
 	free(*space);

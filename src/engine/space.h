@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct code_memory;
 struct error;
 struct space;
 
@@ -27,6 +28,9 @@ void space_limit(struct space *space, uint64_t bytes);
 
 // Four words of chance that all engines of the card share, and nobody else knows.
 const uint64_t *space_secret(const struct space *space);
+
+// Memory for machine code (engine/native/code_memory.h), reserved with the space.
+struct code_memory *space_code(struct space *space);
 
 // Host address of card address 0. (The first field of struct space, for speed.)
 static inline uint8_t *space_base(const struct space *space)
