@@ -20,7 +20,7 @@
 #include "engine/case_file.h"
 #include "engine/generation.h"
 #include "engine/space.h"
-#include "engine/test_kit.h"
+#include "engine/way.h"
 
 static struct case_list list;
 
@@ -38,7 +38,7 @@ static int free_files(void **state)
 	return 0;
 }
 
-static void run_case(struct space *space, struct engine *engine, const struct kit_way *way,
+static void run_case(struct space *space, struct engine *engine, const struct engine_way *way,
         uint32_t memory, const struct isa_case *it)
 {
 	struct image *image;
@@ -63,7 +63,7 @@ static void run_case(struct space *space, struct engine *engine, const struct ki
 	generation_free(&generation);
 }
 
-static void run_cases(const struct kit_way *way)
+static void run_cases(const struct engine_way *way)
 {
 	struct space *space;
 	struct engine *engine;
@@ -81,8 +81,8 @@ static void run_cases(const struct kit_way *way)
 
 static void every_case_comes_out_as_its_file_says(void **state)
 {
-	for (uint32_t i = 0; kit_way(i); i++)
-		run_cases(kit_way(i));
+	for (uint32_t i = 0; engine_way(i); i++)
+		run_cases(engine_way(i));
 }
 
 // An opcode whose row of the table no case meets would be one that nothing tests.

@@ -8,32 +8,19 @@
 
 #include <cmocka.h>
 
-#include "base/cleanup.h"
 #include "base/error.h"
 #include "ebpf/helper.h"
 #include "engine/assembler.h"
 #include "engine/bare.h"
 #include "engine/test_kit.h"
 
-static const struct kit_way ways[] = {
-        {"interpreter", ENGINE_INTERPRETER, false},
-        {"native", ENGINE_NATIVE, false},
-        {"native, with proofs checked", ENGINE_NATIVE, true},
-};
-static const struct kit_way *way = &ways[0]; // of the group that runs
-
-const struct kit_way *kit_way(uint32_t index)
-{
-	if (index && !engine_kind_offered(ENGINE_NATIVE))
-		return NULL;
-	return index < ARRAY_SIZE(ways) ? &ways[index] : NULL;
-}
+static const struct engine_way *way; // of the group that runs; NULL: the interpreter
 
 int kit_each_way(int (*run)(void))
 {
 	int failed = 0;
-	for (uint32_t i = 0; kit_way(i); i++) {
-		way = kit_way(i);
+	for (uint32_t i = 0; engine_way(i); i++) {
+		way = engine_way(i);
 		print_message("engine: %s\n", way->name);
 		failed += run();
 	}
@@ -48,6 +35,8 @@ static void keep_line(void *context, const char *line)
 
 void kit_new(struct kit *kit)
 {
+	if (!way)
+		way = engine_way(0);
 	*kit = (struct kit){.ports = 0xf, .engine_count = 1, .verify = way->verify};
 	kit->options = (struct engine_options){.kind = way->kind,
 	        .fixed_ns = 1000000000000ull,

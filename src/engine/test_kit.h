@@ -12,17 +12,10 @@
 #include "engine/generation.h"
 #include "engine/packet.h"
 #include "engine/space.h"
+#include "engine/way.h"
 
-// A way to run programs. Native code stands here twice: as it is, and checking its own proofs.
-struct kit_way {
-	const char *name;
-	enum engine_kind kind;
-	bool verify;
-};
-// Way `index` of those that this machine offers, the interpreter first; NULL beyond the last.
-const struct kit_way *kit_way(uint32_t index);
-// Runs a group of tests once each way; what kit_new() makes in it runs that way. Returns how many
-// failed.
+// Runs a group of tests once each way (way.h); what kit_new() makes in it runs that way. Returns
+// how many failed.
 int kit_each_way(int (*run)(void));
 
 struct kit {
