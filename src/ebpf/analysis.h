@@ -18,6 +18,7 @@ struct error;
 struct image;
 
 #define ANALYSIS_REGISTERS 11
+#define ANALYSIS_MAPS      UINT16_MAX // in place of a map: of one of several
 #define ANALYSIS_SLOTS     64 // of 8 bytes in a stack frame; slot i is [r10 - 8(i + 1), r10 - 8i)
 
 enum value_kind {

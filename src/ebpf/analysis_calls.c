@@ -213,6 +213,8 @@ static void note_call(struct pass *pass, const struct state *state, uint32_t at)
 		*arg = state->regs[BPF_REG_1 + i];
 		if (arg->kind > VALUE_MAP_VALUE_NULL || arg->kind == VALUE_ANY)
 			*arg = value_any(MARK_NONE);
+		else if (arg->map & MAP_MIXED)
+			arg->map = ANALYSIS_MAPS;
 	}
 }
 

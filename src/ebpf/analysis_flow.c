@@ -15,11 +15,11 @@
 
 const struct image_map *map_of(const struct pass *pass, const struct value *value)
 {
-	return &pass->image->maps[value->map];
+	return &pass->image->maps[value->map & ~MAP_MIXED];
 }
 
 // As the engine's windows: program_access() of the generation.
-static bool map_allows(const struct image_map *map, bool is_write)
+bool map_allows(const struct image_map *map, bool is_write)
 {
 	if (!is_write)
 		return !(map->flags & BPF_F_WRONLY_PROG);
@@ -119,7 +119,7 @@ static bool note_access(struct pass *pass, const struct state *state, uint32_t a
 	fact->exact =
 	        is_pointer && base->min == base->max && offset >= INT32_MIN && offset <= INT32_MAX;
 	fact->offset = fact->exact ? (int32_t)offset : 0;
-	fact->map = is_map ? base->map : 0;
+	fact->map = !is_map ? 0 : base->map & MAP_MIXED ? ANALYSIS_MAPS : base->map;
 	fact->by_branch =
 	        fact->proven && !fact->exact && (base->by_branch || base->kind == VALUE_PACKET);
 	return fact->proven;

@@ -193,6 +193,22 @@ static struct value join_offsets(
 	return result;
 }
 
+// Values of two maps: accesses are then judged by the smaller.
+static bool join_maps(
+        const struct join *join, const struct value *a, const struct value *b, uint16_t *map)
+{
+	const struct image_map *of_a = map_of(join->pass, a), *of_b = map_of(join->pass, b);
+	if (a->map == b->map) {
+		*map = a->map;
+		return true;
+	}
+	if (map_allows(of_a, false) != map_allows(of_b, false) ||
+	        map_allows(of_a, true) != map_allows(of_b, true))
+		return false;
+	*map = (of_b->value_size < of_a->value_size ? b->map : a->map) | MAP_MIXED;
+	return true;
+}
+
 static bool may_be_null(const struct value *value)
 {
 	return value->kind == VALUE_MAP_VALUE_NULL || value_is_exactly(value, 0);
@@ -207,7 +223,8 @@ static bool join_nullable(
 	if ((!is_value_a && !is_value_b) || (!is_value_a && !may_be_null(a)) ||
 	        (!is_value_b && !may_be_null(b)))
 		return false;
-	if (is_value_a && is_value_b && a->map != b->map)
+	uint16_t map = is_value_a ? a->map : b->map;
+	if (is_value_a && is_value_b && !join_maps(join, a, b, &map))
 		return false;
 	// Zero, with nothing added, is what the look-up gave.
 	const struct value *value = is_value_a ? a : b;
@@ -222,6 +239,7 @@ static bool join_nullable(
 	if (!class)
 		return false;
 	both.kind = VALUE_MAP_VALUE_NULL;
+	both.map = map;
 	both.by_branch = a->by_branch || b->by_branch;
 	both.id = class->id;
 	*result = both;
@@ -253,6 +271,15 @@ static struct value join_values(struct join *join, const struct value *a, const 
 		}
 		return result;
 	}
+	if (a->kind == VALUE_MAP_VALUE && b->kind == VALUE_MAP_VALUE) {
+		uint16_t map;
+		if (!join_maps(join, a, b, &map))
+			return value_any(MARK_NONE);
+		result = join_offsets(join, a, b);
+		if (result.kind != VALUE_ANY)
+			result.map = map;
+		return result;
+	}
 	if (a->kind == b->kind && a->map == b->map) {
 		switch (a->kind) {
 		case VALUE_PACKET:
@@ -261,7 +288,6 @@ static struct value join_values(struct join *join, const struct value *a, const 
 		case VALUE_PACKET_END:
 		case VALUE_PACKET_META:
 		case VALUE_STACK:
-		case VALUE_MAP_VALUE:
 			return join_offsets(join, a, b);
 		case VALUE_MAP_VALUE_NULL:
 			break;

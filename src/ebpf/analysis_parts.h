@@ -31,6 +31,9 @@
 #define VALUE_LOW       (VALUE_MAP_VALUE_NULL + 2) // a slot whose low 4 bytes are min
 #define VALUE_IS_NUMBER (1u << VALUE_ANY | 1u << VALUE_SCALAR)
 
+// In a value's `map`: of that map or of others, whose values are not smaller and as accessible.
+#define MAP_MIXED 0x8000u
+
 // Why a value is VALUE_ANY, in its `map`; for the reason that the author is told.
 enum mark { MARK_NONE, MARK_MOVED, MARK_UNBOUNDED };
 
@@ -164,6 +167,7 @@ void extent_set(struct state *state, uint32_t id, int64_t bytes);
 // analysis_flow.c
 void flow_block(struct pass *pass, uint32_t block);
 const struct image_map *map_of(const struct pass *pass, const struct value *value);
+bool map_allows(const struct image_map *map, bool is_write);
 // Whether `size` bytes at the pointer lie in its window whenever this runs.
 enum access_reason access_judge(const struct pass *pass, const struct state *state,
         const struct value *base, int64_t offset, int64_t size, bool is_write);
