@@ -38,24 +38,32 @@ static __always_inline void *bpf_map_lookup_elem(const void *map, const void *ke
 	return NULL;
 }
 
-static __always_inline struct map *map_of(const void *map)
-{
-#define OF(name)                                                                                   \
-	if (map == &name)                                                                          \
-		return places[MAP_##name].map;
-	MAPS(OF)
-	return NULL;
-}
-
+// Key and value are copied, as lookup.h says.
 static __always_inline long bpf_map_update_elem(
         const void *map, const void *key, const void *value, __u64 flags)
 {
-	return map_update(map_of(map), key, value, flags, 0);
+#define UPDATE(name)                                                                               \
+	if (map == &name) {                                                                        \
+		__typeof__(*name.key) key_copy;                                                    \
+		__typeof__(*name.value) value_copy;                                                \
+		memcpy(&key_copy, key, sizeof(key_copy));                                          \
+		memcpy(&value_copy, value, sizeof(value_copy));                                    \
+		return map_update(places[MAP_##name].map, &key_copy, &value_copy, flags, 0);       \
+	}
+	MAPS(UPDATE)
+	return -1;
 }
 
 static __always_inline long bpf_map_delete_elem(const void *map, const void *key)
 {
-	return map_delete(map_of(map), key);
+#define DELETE(name)                                                                               \
+	if (map == &name) {                                                                        \
+		__typeof__(*name.key) key_copy;                                                    \
+		memcpy(&key_copy, key, sizeof(key_copy));                                          \
+		return map_delete(places[MAP_##name].map, &key_copy);                              \
+	}
+	MAPS(DELETE)
+	return -1;
 }
 
 static long redirect_many(struct map *map)
@@ -70,7 +78,7 @@ static long redirect_many(struct map *map)
 static __always_inline long bpf_redirect_map(const void *map, __u32 port, __u64 flags)
 {
 	if (flags & BPF_F_BROADCAST)
-		return redirect_many(map_of(map));
+		return redirect_many(places[MAP_raio_ports].map);
 	const __u32 *ifindex = bpf_map_lookup_elem(map, &port);
 	if (!ifindex)
 		return (long)flags;
@@ -137,21 +145,28 @@ static void burst_of(uint64_t (*program)(void *), uint8_t *base, struct packet *
 	map_leave();
 }
 
-static long redirect(uint32_t port, uint64_t flags)
+// rte_bpf's code does not keep the stack at multiples of 16.
+#if defined(__x86_64__)
+#define FOREIGN __attribute__((force_align_arg_pointer))
+#else
+#define FOREIGN
+#endif
+
+static FOREIGN long redirect(uint32_t port, uint64_t flags)
 {
 	return bpf_redirect_map(&raio_ports, port, flags);
 }
 
 #define CALLS(name)                                                                                \
-	static void *lookup_##name(const void *key)                                                \
+	static FOREIGN void *lookup_##name(const void *key)                                        \
 	{                                                                                          \
 		return bpf_map_lookup_elem(&name, key);                                            \
 	}                                                                                          \
-	static long update_##name(const void *key, const void *value, uint64_t flags)              \
+	static FOREIGN long update_##name(const void *key, const void *value, uint64_t flags)      \
 	{                                                                                          \
 		return bpf_map_update_elem(&name, key, value, flags);                              \
 	}                                                                                          \
-	static long delete_##name(const void *key)                                                 \
+	static FOREIGN long delete_##name(const void *key)                                         \
 	{                                                                                          \
 		return bpf_map_delete_elem(&name, key);                                            \
 	}

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Look-ups in place, as map/inline.h describes them, in C: type, sizes and map are constants where
-// they are inlined. What is not described there goes to the map's function.
+// they are inlined. What is not described there goes to the map's function, with a copy of the key:
+// a function's variable whose address goes elsewhere would have to be in memory, where a key that
+// was stored in parts waits to be read whole.
 #pragma once
 
 #include <linux/bpf.h>
 #include <string.h>
+#if defined(__SSE4_1__)
+#include <smmintrin.h>
+#endif
 
 #include "map/inline.h"
 #include "map/mem.h"
@@ -19,6 +24,37 @@ static inline __attribute__((always_inline)) uint64_t lookup_fold(uint64_t a, ui
 {
 	__uint128_t product = (__uint128_t)a * b;
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+// Four bits: which of four words are `key`.
+static inline __attribute__((always_inline)) uint32_t lookup_alike(
+        const uint64_t *word, uint64_t key)
+{
+#if defined(__SSE4_1__)
+	const __m128i wanted = _mm_set1_epi64x((long long)key), *pair = (const __m128i *)word;
+	__m128i low = _mm_cmpeq_epi64(_mm_load_si128(pair), wanted);
+	__m128i high = _mm_cmpeq_epi64(_mm_load_si128(pair + 1), wanted);
+	return (uint32_t)(_mm_movemask_pd((__m128d)low) | _mm_movemask_pd((__m128d)high) << 2);
+#else
+	uint32_t alike = 0;
+	for (uint32_t i = 0; i < MAP_BUCKET_SLOTS; i++)
+		alike |= (uint32_t)(load_relaxed(&word[i]) == key) << i;
+	return alike;
+#endif
+}
+
+static __attribute__((noinline, cold)) void *lookup_elsewhere(
+        const struct lookup_place *place, const void *key)
+{
+	return place->function(place->map, key, 0);
+}
+
+static inline __attribute__((always_inline)) void *lookup_copied(
+        const struct lookup_place *place, uint32_t key_size, const void *key)
+{
+	uint64_t copy[8];
+	memcpy(copy, key, key_size);
+	return lookup_elsewhere(place, copy);
 }
 
 // Keys of one or two words.
@@ -36,20 +72,17 @@ static inline __attribute__((always_inline)) void *lookup_hash(const struct look
 	uint8_t *bucket = in->buckets + (hash & in->mask);
 	const uint32_t *number = (const uint32_t *)(bucket + MAP_BUCKET_NUMBERS);
 	const uint64_t *word = (const uint64_t *)(bucket + MAP_BUCKET_WORDS);
-	uint32_t version = load_acquire((uint32_t *)(bucket + MAP_BUCKET_VERSION)), alike = 0;
-	for (uint32_t i = 0; i < MAP_BUCKET_SLOTS; i++) {
-		uint64_t wrong = load_relaxed(&word[i]) ^ first;
-		if (key_size > 8)
-			wrong |= load_relaxed(&word[MAP_BUCKET_SLOTS + i]) ^ second;
-		alike |= (uint32_t)!wrong << i;
-	}
+	uint32_t version = load_acquire((uint32_t *)(bucket + MAP_BUCKET_VERSION));
+	uint32_t alike = lookup_alike(word, first);
+	if (key_size > 8)
+		alike &= lookup_alike(word + MAP_BUCKET_SLOTS, second);
 	uint32_t slot = alike ? (uint32_t)__builtin_ctz(alike) : 0;
 	uint32_t at = alike ? load_relaxed(&number[slot]) : 0;
 	uint32_t next = load_relaxed((uint32_t *)(bucket + MAP_BUCKET_NEXT));
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	bool changed = load_relaxed((uint32_t *)(bucket + MAP_BUCKET_VERSION)) != version;
 	if (__builtin_expect(changed || (!at && next), 0))
-		return place->function(place->map, key, 0);
+		return lookup_copied(place, key_size, key);
 	if (!at)
 		return NULL;
 	uint8_t *used = bucket + MAP_BUCKET_USED + slot;
@@ -67,7 +100,7 @@ static inline __attribute__((always_inline)) void *lookup_lpm(
 	memcpy(&length, key, 4);
 	memcpy(&ip, (const uint8_t *)key + 4, 4);
 	if (length != 32)
-		return place->function(place->map, key, 0);
+		return lookup_copied(place, 8, key);
 	ip = __builtin_bswap32(ip);
 	uint32_t entry = load_acquire(&in->root[ip >> in->root_shift]);
 	if ((entry & MAP_LPM_KIND) == MAP_LPM_NODE && in->root_shift == 8)
@@ -76,7 +109,7 @@ static inline __attribute__((always_inline)) void *lookup_lpm(
 	if (!entry)
 		entry = load_acquire(&in->shorts[ip >> 24]);
 	if (__builtin_expect(entry & MAP_LPM_KIND, 0))
-		return place->function(place->map, key, 0);
+		return lookup_copied(place, 8, key);
 	return entry ? in->values + (size_t)(entry - 1) * stride : NULL;
 }
 
@@ -106,7 +139,7 @@ static inline __attribute__((always_inline)) void *lookup(const struct lookup_pl
 	enum map_path path = lookup_path(type, key_size);
 	uint32_t stride = (value_size + 7) / 8 * 8, index;
 	if (__builtin_expect(path == MAP_PATH_CALL || in->path != path, 0))
-		return place->function(place->map, key, 0);
+		return lookup_copied(place, key_size, key);
 	if (path == MAP_PATH_HASH)
 		return lookup_hash(place, key_size, stride, type == BPF_MAP_TYPE_LRU_HASH, key);
 	if (path == MAP_PATH_LPM)
