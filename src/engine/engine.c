@@ -14,6 +14,7 @@
 #include "engine/access.h"
 #include "engine/helpers.h"
 #include "engine/interpreter.h"
+#include "engine/native/native.h"
 #include "map/map.h"
 
 // The stamp behind xdp_md (design: the context is exactly 32 bytes).
@@ -42,7 +43,7 @@ const char *fault_name(enum fault fault)
 
 bool engine_kind_offered(enum engine_kind kind)
 {
-	return kind == ENGINE_BEST || kind == ENGINE_INTERPRETER;
+	return kind != ENGINE_NATIVE || native_offered();
 }
 
 static int make_windows(struct engine *engine, struct error *err)
@@ -74,6 +75,7 @@ int engine_new(struct space *space, const struct engine_options *options, struct
 	if (!new)
 		return error_set(err, ENOMEM, "out of memory for an engine");
 	new->space = space;
+	new->is_native = options->kind != ENGINE_INTERPRETER;
 	new->base = space_base(space);
 	new->options = *options;
 	new->random = options->random;
@@ -121,6 +123,7 @@ void helper_refresh_packet(struct engine *engine)
 	struct context *context = (struct context *)(engine->base + engine->context);
 	engine->packet_start = packet->frame + packet->data;
 	engine->packet_size = (uint64_t)packet->end - packet->data;
+	engine->packet_end = packet->frame + packet->end;
 	engine->meta_start = packet->frame + packet->meta;
 	engine->meta_size = (uint64_t)packet->data - packet->meta;
 	context->md.data = packet->frame + packet->data;
@@ -143,6 +146,15 @@ static void begin(struct engine *engine, struct generation *generation)
 	engine->keys_used = 0;
 	access_enter_frame(engine, 0);
 	engine->stats.packets++;
+}
+
+bool engine_enter(struct engine *engine, uint32_t program, uint32_t function, uint64_t *r)
+{
+	const struct generation *generation = engine->generation;
+	if (engine->is_native && generation->native && (engine->packet || generation->is_bare))
+		return native_run(engine, generation->native, program, function, r);
+	uint32_t insn = generation->image->programs[program].functions[function].insn;
+	return interpret(engine, &generation->programs[program].insns[insn], r);
 }
 
 static void abort_verdict(const struct engine *engine, struct verdict *verdict)
@@ -195,7 +207,7 @@ static void run_packet(struct engine *engine, struct generation *generation, str
 	begin(engine, generation);
 
 	uint64_t r[REGISTERS] = {[1] = engine->context, [10] = engine->stack_top};
-	bool done = interpret(engine, engine->program->insns, r);
+	bool done = engine_enter(engine, generation->image->entry, 0, r);
 	helper_release(engine);
 	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = done ? (uint32_t)r[0] : 0};
 	if (done)
@@ -222,7 +234,7 @@ int engine_call(struct engine *engine, struct generation *generation, uint32_t a
 {
 	engine->packet = NULL;
 	engine->window = NULL;
-	engine->packet_size = 0;
+	engine->packet_start = engine->packet_size = engine->packet_end = 0;
 	engine->meta_size = 0;
 	engine->memory_start = address;
 	engine->memory_size = size;
@@ -230,7 +242,7 @@ int engine_call(struct engine *engine, struct generation *generation, uint32_t a
 	begin(engine, generation);
 	uint64_t r[REGISTERS] = {[1] = address, [2] = size, [10] = engine->stack_top};
 	map_enter();
-	bool done = interpret(engine, engine->program->insns, r);
+	bool done = engine_enter(engine, generation->image->entry, 0, r);
 	map_leave();
 	helper_release(engine);
 	engine->memory_size = 0;

@@ -13,6 +13,7 @@
 #include "ebpf/check.h"
 #include "ebpf/maptype.h"
 #include "engine/link.h"
+#include "engine/native/native.h"
 #include "engine/state.h"
 #include "map/map.h"
 
@@ -27,13 +28,6 @@ static void linked_map_put(struct linked_map **map)
 		free(it);
 	}
 	*map = NULL;
-}
-
-// Values of these types are places in tables of their image, which mean nothing to another.
-static bool holds_places(uint32_t type)
-{
-	return type == BPF_MAP_TYPE_PROG_ARRAY || type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
-	       type == BPF_MAP_TYPE_HASH_OF_MAPS;
 }
 
 static void program_access(struct linked_map *map, const struct image_map *shape)
@@ -149,7 +143,7 @@ static int find_carried(const struct generation *new, uint32_t index,
 		const struct image_map *candidate = &old->image->maps[i];
 		if (!old->maps[i] || strcmp(candidate->name, shape->name) != 0)
 			continue;
-		bool agrees = same_shape(shape, candidate) && !holds_places(shape->type) &&
+		bool agrees = same_shape(shape, candidate) && !map_holds_places(shape->type) &&
 		              map_def(old->maps[i]->map)->cpu_count >= options->engine_count;
 		if (agrees) {
 			*map = old->maps[i];
@@ -268,7 +262,7 @@ static void make_windows(struct generation *new)
 		const struct linked_map *map = new->maps[i];
 		// What a perf buffer's area holds is for its reader.
 		if (!map || !map->address || map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY ||
-		        holds_places(map->type))
+		        map_holds_places(map->type))
 			continue;
 		new->windows[new->window_count++] = (struct window){
 		        .start = map->address,
@@ -285,6 +279,7 @@ static void make_windows(struct generation *new)
 static int generation_make(struct space *space, struct generation *new,
         const struct generation_options *options, struct error *err)
 {
+	new->is_bare = options->is_bare;
 	int r = check_image(new->image, err);
 	if (r)
 		return r;
@@ -302,7 +297,10 @@ static int generation_make(struct space *space, struct generation *new,
 	if (r)
 		return r;
 	make_windows(new);
-	return link_programs(new, err);
+	r = link_programs(new, err);
+	if (r)
+		return r;
+	return native_new(new, options->is_bare, options->verify, &new->native, err);
 }
 
 int generation_new(struct space *space, struct image *image,
@@ -313,6 +311,7 @@ int generation_new(struct space *space, struct image *image,
 		image_free(&image);
 		return error_set(err, ENOMEM, "out of memory for a generation");
 	}
+	new->space = space;
 	new->id = options->id;
 	new->ports = options->ports;
 	new->budget = options->budget ? options->budget : GENERATION_BUDGET;
@@ -335,6 +334,7 @@ void generation_free(struct generation **generation)
 	struct generation *it = *generation;
 	if (!it)
 		return;
+	native_free(&it->native);
 	for (uint32_t i = 0; it->maps && i < it->map_count; i++)
 		linked_map_put(&it->maps[i]);
 	for (uint32_t i = 0; i < it->program_count; i++)

@@ -131,8 +131,8 @@ bool helper_context(struct engine *engine, uint64_t address)
 	return false;
 }
 
-// The function of the running program that begins at `insn`, and its length; 0 where none does.
-static uint32_t function_length(const struct image_program *program, uint32_t insn)
+// Which function of the running program begins at `insn`; `function_count` where none does.
+static uint32_t function_index(const struct image_program *program, uint32_t insn)
 {
 	uint32_t low = 0, high = program->function_count;
 	while (low < high) {
@@ -142,21 +142,25 @@ static uint32_t function_length(const struct image_program *program, uint32_t in
 		else
 			high = middle;
 	}
-	if (low >= program->function_count || program->functions[low].insn != insn)
-		return 0;
-	uint32_t end = low + 1 < program->function_count ? program->functions[low + 1].insn
-	                                                 : program->insn_count;
-	return end - insn;
+	bool found = low < program->function_count && program->functions[low].insn == insn;
+	return found ? low : program->function_count;
+}
+
+static uint32_t function_length(const struct image_program *program, uint32_t index)
+{
+	uint32_t end = index + 1 < program->function_count ? program->functions[index + 1].insn
+	                                                   : program->insn_count;
+	return end - program->functions[index].insn;
 }
 
 bool helper_call(struct engine *engine, uint64_t function, const uint64_t args[5], uint64_t *result)
 {
 	const struct program *program = engine->program;
-	uint64_t index = (uint64_t)(program - engine->generation->programs);
-	const struct image_program *source = &engine->generation->image->programs[index];
-	uint32_t insn = (uint32_t)function;
-	uint32_t length = function_length(source, insn);
-	if (function >> 32 != (HANDLE_FUNCTION >> 32 | index) || !length) {
+	const struct generation *generation = engine->generation;
+	uint32_t number = (uint32_t)(program - generation->programs);
+	const struct image_program *source = &generation->image->programs[number];
+	uint32_t index = function_index(source, (uint32_t)function);
+	if (function >> 32 != (HANDLE_FUNCTION >> 32 | number) || index == source->function_count) {
 		helper_fault(engine, function);
 		return false;
 	}
@@ -164,13 +168,13 @@ bool helper_call(struct engine *engine, uint64_t function, const uint64_t args[5
 		engine->fault = FAULT_CALL_DEPTH;
 		return false;
 	}
-	if (!helper_charge(engine, CALL_COST + length / 16))
+	if (!helper_charge(engine, CALL_COST + function_length(source, index) / 16))
 		return false;
-	uint32_t depth = engine->depth;
+	uint32_t depth = (uint32_t)engine->depth;
 	access_enter_frame(engine, depth + 1);
 	uint64_t r[REGISTERS] = {[10] = engine->stack_top - (depth + 1) * STACK_FRAME};
 	memcpy(&r[1], args, 5 * sizeof(args[0]));
-	if (!interpret(engine, &program->insns[insn], r))
+	if (!engine_enter(engine, number, index, r))
 		return false;
 	access_leave_frame(engine, depth);
 	engine->program = program;

@@ -56,6 +56,10 @@ bool helper_context(struct engine *engine, uint64_t address);
 // Writes xdp_md and the windows from the packet's descriptor, after that has moved.
 void helper_refresh_packet(struct engine *engine);
 
+// Runs a function of a program of the generation in the frame at engine->depth, on this engine's
+// kind: r as interpret() has it. False: it faulted.
+bool engine_enter(struct engine *engine, uint32_t program, uint32_t function, uint64_t *r);
+
 // Runs a function of the program from within a helper. `function` is a handle; false: it is none,
 // or the function faulted.
 bool helper_call(

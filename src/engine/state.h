@@ -51,7 +51,10 @@ struct program {
 	uint32_t cost; // what entering it is charged
 };
 
+struct native;
+
 struct generation {
+	struct space *space; // borrowed
 	uint64_t id, ports, budget;
 	struct image *image;
 	struct program *programs;
@@ -61,6 +64,8 @@ struct generation {
 	uint32_t map_count;
 	struct window *windows;
 	uint32_t window_count;
+	bool is_bare;
+	struct native *native; // its machine code; NULL: the interpreter runs it
 };
 
 // A call in flight: where it returns to, and what it may not change.
@@ -80,11 +85,12 @@ enum redirect_kind { REDIRECT_NONE, REDIRECT_PORT, REDIRECT_MANY, REDIRECT_HOST 
 struct engine {
 	uint8_t *base;
 	uint64_t packet_start, packet_size; // [data, end)
-	uint64_t stack_start, stack_size;   // frames in use; the outermost is the highest
-	uint64_t stack_dirty;               // nothing below it was written since it was zeroed
-	uint64_t context;                   // window of CONTEXT_SIZE bytes
-	uint64_t meta_start, meta_size;     // [meta, data)
-	const struct window *window;        // the last one hit
+	uint64_t packet_end;
+	uint64_t stack_start, stack_size; // frames in use; the outermost is the highest
+	uint64_t stack_dirty;             // nothing below it was written since it was zeroed
+	uint64_t context;                 // window of CONTEXT_SIZE bytes
+	uint64_t meta_start, meta_size;   // [meta, data)
+	const struct window *window;      // the last one hit
 	struct generation *generation;
 
 	int64_t budget; // what is left
@@ -92,8 +98,8 @@ struct engine {
 	struct packet *packet; // NULL in engine_call()
 	uint64_t stack_top;
 	uint32_t exposed; // the frame's first byte that the program has seen
-	uint32_t depth;   // frames in use, less one
 	uint32_t tail_calls;
+	uint64_t depth; // frames in use, less one
 	struct frame frames[FRAMES_MAX];
 
 	// Set by whoever faults; the innermost interpreter adds the place.
@@ -114,12 +120,22 @@ struct engine {
 	uint32_t keys_used;
 
 	struct engine_stats stats;
+	bool is_native;
+	uint64_t native_sp; // the machine's stack at the innermost way into emitted code
 	uint64_t random;
 	uint64_t cookie_keys[4]; // two, of SYN cookies; the same in all engines of a card
 	struct space *space;     // borrowed
 	struct engine_options options;
 	uint8_t *scratch; // SCRATCH_SIZE, for helpers that put a record together
 };
+
+// Values of these types are places in tables of their image, which mean nothing to another, and
+// which no program sees.
+static inline bool map_holds_places(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_PROG_ARRAY || type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
+	       type == BPF_MAP_TYPE_HASH_OF_MAPS;
+}
 
 // The place of a map in registers back to the map, or NULL.
 static inline struct linked_map *handle_map(const struct generation *generation, uint64_t handle)

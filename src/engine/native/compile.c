@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: Apache-2.0
+// One way through each function of a program, an instruction at a time: clang has optimised
+// already. Every register of the program is one of the machine's. What is left to gain is in
+// knowing eBPF: proofs instead of checks (ebpf/analysis.h), operations of maps in place
+// (compile_map.c), keys in registers (slots.c), counting nothing (counts.c).
+//
+// Registers whose value is known (constants, handles of maps, places on the stack) are written only
+// when somebody needs them in a register: most are arguments of operations that are done in place.
+// Where ways meet, every register holds its value.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "ebpf/image.h"
+#include "ebpf/opcode.h"
+#include "engine/native/code_memory.h"
+#include "engine/native/compile.h"
+#include "engine/native/native.h"
+
+uint32_t compile_label(struct compiler *compiler, uint32_t insn)
+{
+	if (!compiler->labels[insn])
+		compiler->labels[insn] = asm_label(compiler->code) + 1;
+	return compiler->labels[insn] - 1;
+}
+
+struct stub *compile_stub(struct compiler *compiler, uint32_t insn,
+        void (*emit)(struct compiler *, const struct stub *))
+{
+	if (compiler->stub_count == compiler->stub_room) {
+		uint32_t room = compiler->stub_room * 2 + 64;
+		struct stub *stubs = reallocarray(compiler->stubs, room, sizeof(*stubs));
+		if (!stubs) {
+			compiler->failed = true;
+			return NULL;
+		}
+		compiler->stubs = stubs;
+		compiler->stub_room = room;
+	}
+	struct stub *stub = &compiler->stubs[compiler->stub_count++];
+	*stub = (struct stub){
+	        .emit = emit,
+	        .label = asm_label(compiler->code),
+	        .insn = insn,
+	};
+	memcpy(stub->lazy, compiler->lazy, sizeof(stub->lazy));
+	return stub;
+}
+
+void compile_settle(struct compiler *compiler, uint32_t mask)
+{
+	struct code *code = compiler->code;
+	for (unsigned r = 0; r < 10; r++) {
+		struct lazy *lazy = &compiler->lazy[r];
+		if (!(mask & 1u << r) || lazy->kind == LAZY_NONE)
+			continue;
+		if (lazy->kind == LAZY_STACK) {
+			asm_lea(code, reg_of(r), mem_at(REG_FRAME, (int32_t)lazy->value));
+			asm_alu(code, BPF_SUB, reg_of(r), REG_BASE, true);
+		} else {
+			compile_constant(compiler, reg_of(r), (uint64_t)lazy->value);
+		}
+		lazy->kind = LAZY_NONE;
+	}
+}
+
+// A program chooses its constants freely: none stands in the code so that it could be run.
+void compile_constant(struct compiler *compiler, enum reg dst, uint64_t value)
+{
+	if ((int64_t)value >= -CONSTANT_PLAIN && (int64_t)value <= CONSTANT_PLAIN) {
+		asm_constant(compiler->code, dst, value);
+		return;
+	}
+	int32_t key = (int32_t)(compiler->blind & 0x7fffffff);
+	asm_constant(compiler->code, dst, value ^ (uint64_t)(uint32_t)key);
+	asm_alu_constant(compiler->code, BPF_XOR, dst, key, true);
+}
+
+enum reg compile_operand(struct compiler *compiler, unsigned bpf)
+{
+	if (bpf == BPF_REG_10) {
+		asm_move(compiler->code, REG_T0, REG_FRAME, true);
+		asm_alu(compiler->code, BPF_SUB, REG_T0, REG_BASE, true);
+		return REG_T0;
+	}
+	compile_settle(compiler, 1u << bpf);
+	return reg_of(bpf);
+}
+
+// Everything as the interpreter wants it, then over to it.
+static void emit_resume(struct compiler *compiler, const struct stub *stub)
+{
+	compile_settle(compiler, 0x3ff);
+	slots_spill(compiler, compiler->slots_live[stub->insn]);
+	counts_flush(compiler, compiler->pending[stub->insn]);
+	asm_constant(compiler->code, REG_T0, stub->insn);
+	asm_jump(compiler->code, compiler->resume);
+}
+
+uint32_t compile_resume(struct compiler *compiler, uint32_t insn)
+{
+	struct stub *stub = compile_stub(compiler, insn, emit_resume);
+	return stub ? stub->label : 0;
+}
+
+// What all hand-overs of a function share; T0 is the instruction.
+static void emit_resume_common(struct compiler *compiler)
+{
+	struct code *code = compiler->code;
+	asm_bind(code, compiler->resume);
+	for (int r = 0; r < 10; r++)
+		asm_store(code, mem_at(REG_SP, SCRATCH_REGS + 8 * r), reg_of((unsigned)r), 8);
+	asm_move(code, REG_R4, REG_T0, true);
+	asm_move(code, REG_T1, REG_FRAME, true);
+	asm_alu(code, BPF_SUB, REG_T1, REG_BASE, true);
+	asm_store(code, mem_at(REG_SP, SCRATCH_REGS + 8 * 10), REG_T1, 8);
+	asm_move(code, REG_R1, REG_ENGINE, true);
+	asm_lea(code, REG_R2, mem_at(REG_SP, SCRATCH_REGS));
+	asm_constant(code, REG_R3, compiler->program);
+	asm_call_host(code, (const void *)native_resume);
+	asm_branch_constant(code, BPF_JNE, REG_R0, 0, true, compiler->leave);
+	asm_load(code, REG_R0, mem_at(REG_SP, SCRATCH_REGS), 8, false);
+	asm_function_end(code, compiler->saved);
+	asm_bind(code, compiler->leave);
+	asm_unwind(code, offsetof(struct engine, native_sp));
+}
+
+static bool is_small(int64_t value)
+{
+	return value == (int32_t)value;
+}
+
+static void compile_move(struct compiler *compiler, const struct bpf_insn *insn, bool wide)
+{
+	struct lazy *lazy = &compiler->lazy[insn->dst_reg];
+	if (BPF_SRC(insn->code) == BPF_K) {
+		int64_t value = wide ? (int64_t)insn->imm : (int64_t)(uint32_t)insn->imm;
+		*lazy = (struct lazy){LAZY_CONSTANT, value};
+		return;
+	}
+	const struct lazy *source = &compiler->lazy[insn->src_reg];
+	if (insn->off) {
+		enum reg src = compile_operand(compiler, insn->src_reg);
+		asm_sign_extend(
+		        compiler->code, reg_of(insn->dst_reg), src, (unsigned)insn->off, wide);
+	} else if (wide && insn->src_reg == BPF_REG_10) {
+		*lazy = (struct lazy){LAZY_STACK, 0};
+		return;
+	} else if (wide && source->kind) {
+		*lazy = *source;
+		return;
+	} else {
+		enum reg src = compile_operand(compiler, insn->src_reg);
+		asm_move(compiler->code, reg_of(insn->dst_reg), src, wide);
+	}
+	lazy->kind = LAZY_NONE;
+}
+
+// A division by a power of two, and by nothing. False: it is another one.
+static bool compile_easy_division(
+        struct compiler *compiler, const struct bpf_insn *insn, bool wide, uint64_t divisor)
+{
+	enum reg dst = reg_of(insn->dst_reg);
+	bool modulo = BPF_OP(insn->code) == BPF_MOD;
+	if (divisor == 0) {
+		if (!modulo)
+			asm_constant(compiler->code, dst, 0);
+		else if (!wide)
+			asm_move(compiler->code, dst, dst, false);
+		return true;
+	}
+	if (insn->off || (divisor & (divisor - 1)) || (modulo && divisor > 1u << 30))
+		return false;
+	if (modulo)
+		asm_alu_constant(compiler->code, BPF_AND, dst, (int32_t)(divisor - 1), wide);
+	else
+		asm_alu_constant(compiler->code, BPF_RSH, dst, __builtin_ctzll(divisor), wide);
+	return true;
+}
+
+static void compile_divide(struct compiler *compiler, const struct bpf_insn *insn, bool wide)
+{
+	uint8_t op = BPF_OP(insn->code);
+	enum reg src = REG_T0;
+	compile_settle(compiler, 1u << insn->dst_reg);
+	if (BPF_SRC(insn->code) == BPF_K) {
+		uint64_t divisor = wide ? (uint64_t)(int64_t)insn->imm : (uint32_t)insn->imm;
+		if (compile_easy_division(compiler, insn, wide, divisor))
+			return;
+		asm_constant(compiler->code, REG_T0, divisor);
+	} else {
+		src = compile_operand(compiler, insn->src_reg);
+	}
+	asm_divide(compiler->code, op, insn->off != 0, reg_of(insn->dst_reg), src, wide);
+}
+
+static void compile_alu(struct compiler *compiler, const struct bpf_insn *insn)
+{
+	bool wide = BPF_CLASS(insn->code) == BPF_ALU64;
+	uint8_t op = BPF_OP(insn->code);
+	struct lazy *lazy = &compiler->lazy[insn->dst_reg];
+	if (op == BPF_MOV) {
+		compile_move(compiler, insn, wide);
+		return;
+	}
+	if (op == BPF_DIV || op == BPF_MOD) {
+		compile_divide(compiler, insn, wide);
+		return;
+	}
+	bool constant = BPF_SRC(insn->code) == BPF_K;
+	int64_t value = insn->imm;
+	if (!constant && insn->src_reg != BPF_REG_10 && insn->src_reg != insn->dst_reg) {
+		const struct lazy *source = &compiler->lazy[insn->src_reg];
+		constant = source->kind == LAZY_CONSTANT && is_small(source->value);
+		if (constant)
+			value = source->value;
+	}
+	if (constant && op == BPF_ADD && wide && lazy->kind == LAZY_STACK &&
+	        is_small(lazy->value + value)) {
+		lazy->value += value;
+		return;
+	}
+	compile_settle(compiler, 1u << insn->dst_reg);
+	enum reg dst = reg_of(insn->dst_reg);
+	if (!constant) {
+		asm_alu(compiler->code, op, dst, compile_operand(compiler, insn->src_reg), wide);
+	} else if (op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH ||
+	           (value >= -CONSTANT_PLAIN && value <= CONSTANT_PLAIN)) {
+		asm_alu_constant(compiler->code, op, dst, (int32_t)value, wide);
+	} else {
+		compile_constant(compiler, REG_T0, (uint64_t)value);
+		asm_alu(compiler->code, op, dst, REG_T0, wide);
+	}
+}
+
+static void compile_swap(struct compiler *compiler, const struct bpf_insn *insn)
+{
+	bool swap = BPF_CLASS(insn->code) == BPF_ALU64 || BPF_SRC(insn->code) == BPF_TO_BE;
+	compile_settle(compiler, 1u << insn->dst_reg);
+	asm_swap(compiler->code, reg_of(insn->dst_reg), (unsigned)insn->imm, swap);
+}
+
+static void compile_jump(struct compiler *compiler, uint32_t at)
+{
+	const struct bpf_insn *insn = &compiler->insns[at];
+	int64_t by = insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
+	uint32_t target = (uint32_t)(at + 1 + by);
+	uint16_t live = compiler->facts[at].live;
+	if (opcode_of(insn)->kind == KIND_JUMP_ALWAYS && by == 0)
+		return;
+	if (opcode_of(insn)->kind == KIND_JUMP_ALWAYS) {
+		compile_settle(compiler, live);
+		asm_jump(compiler->code, counts_edge(compiler, at, target));
+		return;
+	}
+	// The pass may have shown that one way is never taken.
+	if (!compiler->facts[target].reached)
+		return;
+	if (!compiler->facts[at + 1].reached) {
+		compile_settle(compiler, live);
+		asm_jump(compiler->code, counts_edge(compiler, at, target));
+		return;
+	}
+	bool wide = BPF_CLASS(insn->code) == BPF_JMP;
+	uint8_t op = BPF_OP(insn->code);
+	struct lazy source = {0};
+	if (BPF_SRC(insn->code) == BPF_K)
+		source = (struct lazy){LAZY_CONSTANT, insn->imm};
+	else if (insn->src_reg != BPF_REG_10 && insn->src_reg != insn->dst_reg)
+		source = compiler->lazy[insn->src_reg];
+	bool constant = source.kind == LAZY_CONSTANT && is_small(source.value);
+	compile_settle(compiler, live | (1u << insn->dst_reg & 0x3ff));
+	enum reg dst = compile_operand(compiler, insn->dst_reg);
+	if (constant) {
+		asm_branch_constant(compiler->code, op, dst, (int32_t)source.value, wide,
+		        counts_edge(compiler, at, target));
+		return;
+	}
+	enum reg src = compile_operand(compiler, insn->src_reg);
+	asm_branch(compiler->code, op, dst, src, wide, counts_edge(compiler, at, target));
+}
+
+static void compile_exit(struct compiler *compiler, uint32_t at)
+{
+	struct pending behind = compiler->pending[at];
+	behind.steps++;
+	compile_settle(compiler, 1u << BPF_REG_0);
+	counts_flush(compiler, behind);
+	asm_function_end(compiler->code, compiler->saved);
+}
+
+static void compile_insn(struct compiler *compiler, uint32_t at)
+{
+	const struct bpf_insn *insn = &compiler->insns[at];
+	switch (opcode_of(insn)->kind) {
+	case KIND_ALU:
+		compile_alu(compiler, insn);
+		break;
+	case KIND_NEG:
+		compile_settle(compiler, 1u << insn->dst_reg);
+		asm_negate(
+		        compiler->code, reg_of(insn->dst_reg), BPF_CLASS(insn->code) == BPF_ALU64);
+		break;
+	case KIND_SWAP:
+		compile_swap(compiler, insn);
+		break;
+	case KIND_LDDW:
+		compiler->lazy[insn->dst_reg] = (struct lazy){LAZY_CONSTANT,
+		        (int64_t)((uint32_t)insn->imm | (uint64_t)(uint32_t)insn[1].imm << 32)};
+		break;
+	case KIND_LOAD:
+	case KIND_LOAD_SX:
+		compile_load(compiler, at);
+		break;
+	case KIND_STORE:
+		compile_store(compiler, at);
+		break;
+	case KIND_ATOMIC:
+		compile_atomic(compiler, at);
+		break;
+	case KIND_JUMP:
+	case KIND_JUMP_ALWAYS:
+		compile_jump(compiler, at);
+		break;
+	case KIND_CALL:
+		compile_call(compiler, at);
+		break;
+	case KIND_EXIT:
+		compile_exit(compiler, at);
+		break;
+	case KIND_PACKET:
+	case KIND_INVALID:
+		break; // check_image() passes none
+	}
+}
+
+// R6 to R9 that the function writes.
+static uint32_t saved_registers(const struct compiler *compiler)
+{
+	uint32_t mask = compiler->function->entry_live;
+	for (uint32_t i = compiler->function->insn; i < compiler->function->end; i++) {
+		const struct bpf_insn *insn = &compiler->insns[i];
+		if (BPF_CLASS(insn->code) == BPF_STX) // fetching operations
+			mask |= 1u << insn->src_reg;
+		mask |= 1u << insn->dst_reg;
+		i += insn_is_lddw(insn);
+	}
+	return mask & 0x3c0;
+}
+
+static void compile_prologue(struct compiler *compiler)
+{
+	struct code *code = compiler->code;
+	const struct function_fact *function = compiler->function;
+	uint32_t zero = function->entry_live & 0x3c1; // arguments stand in R1 to R5
+	asm_function_begin(code, compiler->saved);
+	for (unsigned r = 0; r < 10; r++) {
+		if (zero & 1u << r)
+			asm_constant(code, reg_of(r), 0);
+	}
+	if (function->stack_low) { // whoever wants a clean frame next looks there
+		uint32_t clean = asm_label(code);
+		asm_lea(code, REG_T0, mem_at(REG_FRAME, -(int32_t)function->stack_low));
+		asm_alu(code, BPF_SUB, REG_T0, REG_BASE, true);
+		asm_branch_memory(code, BPF_JGE, REG_T0, ENGINE_FIELD(stack_dirty), 8, clean);
+		asm_store(code, ENGINE_FIELD(stack_dirty), REG_T0, 8);
+		asm_bind(code, clean);
+	}
+	slots_fill(compiler, compiler->slots_live[function->insn]);
+	if (compiler->need[function->insn])
+		asm_branch_memory_constant(code, BPF_JSLT, ENGINE_FIELD(budget),
+		        (int32_t)compiler->need[function->insn], 8,
+		        compile_resume(compiler, function->insn));
+}
+
+static void compile_stubs(struct compiler *compiler)
+{
+	for (uint32_t i = 0; i < compiler->stub_count; i++) {
+		struct stub stub = compiler->stubs[i]; // the table may move
+		asm_bind(compiler->code, stub.label);
+		memcpy(compiler->lazy, stub.lazy, sizeof(stub.lazy));
+		stub.emit(compiler, &stub);
+	}
+	compiler->stub_count = 0;
+	memset(compiler->lazy, 0, sizeof(compiler->lazy));
+}
+
+static void compile_function(struct compiler *compiler, uint32_t index)
+{
+	struct code *code = compiler->code;
+	const struct function_fact *function = &compiler->analysis->functions[index];
+	if (!compiler->facts[function->insn].reached)
+		return;
+	compiler->function = function;
+	compiler->saved = saved_registers(compiler);
+	compiler->resume = asm_label(code);
+	compiler->leave = asm_label(code);
+	slots_plan(compiler);
+	asm_bind(code, compiler->functions[index]);
+	compile_prologue(compiler);
+	uint32_t last = function->insn;
+	for (uint32_t i = function->insn; i < function->end; i++) {
+		const struct fact *fact = &compiler->facts[i];
+		if (fact->reached) {
+			if (fact->leader) {
+				compile_settle(compiler, compiler->facts[last].live);
+				memset(compiler->lazy, 0, sizeof(compiler->lazy));
+				asm_bind(code, compile_label(compiler, i));
+			}
+			compile_insn(compiler, i);
+			last = i;
+		}
+		i += insn_is_lddw(&compiler->insns[i]);
+	}
+	compile_stubs(compiler);
+	emit_resume_common(compiler);
+}
+
+void compiler_clear(struct compiler *compiler)
+{
+	free(compiler->insns);
+	free(compiler->facts);
+	free(compiler->functions);
+	free(compiler->pending);
+	free(compiler->need);
+	free(compiler->labels);
+	free(compiler->slots_live);
+	free(compiler->stubs);
+}
+
+int compile_program(struct compiler *compiler)
+{
+	const struct analysis *analysis = compiler->analysis;
+	const struct program *program = &compiler->generation->programs[compiler->program];
+	uint32_t count = program->insn_count;
+	compiler->insn_count = count;
+	compiler->insns = calloc(count, sizeof(*compiler->insns));
+	compiler->facts = calloc(count, sizeof(*compiler->facts));
+	compiler->functions = calloc(analysis->function_count, sizeof(*compiler->functions));
+	compiler->labels = calloc(count, sizeof(*compiler->labels));
+	compiler->slots_live = calloc(count, sizeof(*compiler->slots_live));
+	int r = -ENOMEM;
+	if (compiler->insns && compiler->facts && compiler->functions && compiler->labels &&
+	        compiler->slots_live) {
+		memcpy(compiler->insns, program->insns, count * sizeof(*compiler->insns));
+		memcpy(compiler->facts, analysis->facts, count * sizeof(*compiler->facts));
+		r = 0;
+	}
+	if (!r)
+		r = counts_plan(compiler);
+	for (uint32_t i = 0; !r && i < analysis->function_count; i++)
+		compiler->functions[i] = asm_label(compiler->code);
+	for (uint32_t i = 0; !r && i < analysis->function_count; i++)
+		compile_function(compiler, i);
+	if (compiler->failed)
+		r = -ENOMEM;
+	return r;
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Private to the compiler: what it knows while it goes through one program. compile.c goes through
+// the instructions; counts.c says what is counted where; compile_access.c, compile_call.c and
+// compile_map.c write loads and stores, calls, and operations of maps; slots.c chooses the stack
+// slots that live in registers; runtime.c is the C that emitted code calls.
+#pragma once
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ebpf/analysis.h"
+#include "engine/native/asm.h"
+#include "engine/state.h"
+
+// What the interpreter would have counted and charged by now that memory does not say yet.
+struct pending {
+	uint32_t steps, helpers;
+	int32_t budget;
+};
+
+// A register whose value is known and not yet in it.
+enum lazy_kind { LAZY_NONE, LAZY_CONSTANT, LAZY_STACK };
+struct lazy {
+	uint8_t kind;
+	int64_t value; // of the constant, or bytes above r10
+};
+
+// A stack slot that lives in a machine register: bytes [offset, offset + size) of the frame, as
+// seen from r10.
+struct slot {
+	int32_t offset;
+	uint32_t size; // at most 8
+};
+
+struct compiler;
+
+// Code that is seldom run and stands behind its function.
+struct stub {
+	void (*emit)(struct compiler *compiler, const struct stub *stub);
+	uint32_t label, back; // where it begins; where it goes on
+	uint32_t insn, target;
+	uint32_t address, what; // of a checked access
+	struct lazy lazy[ANALYSIS_REGISTERS];
+};
+
+struct compiler {
+	struct generation *generation;
+	struct code *code;
+	const struct analysis *analysis;
+	struct bpf_insn *insns; // rewritten by combine(); the interpreter keeps its own
+	struct fact *facts;
+	uint32_t program, insn_count;
+	bool verify;
+	bool tail_calls;       // some program of the generation makes them
+	uint64_t blind;        // the key of constants
+	uint32_t *functions;   // labels of the program's functions
+	uint32_t thunk_access; // labels of what all programs share
+	uint32_t thunk_clean;
+
+	struct pending *pending; // before each instruction
+	uint32_t *need;          // budget that a way from here may take before it is checked again
+	uint32_t *labels;        // of leaders, by instruction
+
+	const struct function_fact *function;
+	uint32_t saved; // mask of registers that the function saves
+	uint32_t resume, leave;
+	struct slot slots[ASM_SLOTS];
+	uint32_t slot_count;
+	uint32_t *slots_live; // by instruction: mask of slots whose bytes are read from there on
+
+	struct lazy lazy[ANALYSIS_REGISTERS];
+	struct stub *stubs;
+	uint32_t stub_count, stub_room;
+	bool failed; // no memory
+};
+
+#define ENGINE_FIELD(field) mem_at(REG_ENGINE, (int32_t)offsetof(struct engine, field))
+#define SCRATCH_REGS        0   // r0 to r10 for the interpreter
+#define SCRATCH_ARGS        128 // R1 to R5 for a helper
+
+static inline enum reg reg_of(unsigned bpf)
+{
+	return (enum reg)(REG_R0 + bpf); // r10 has none: see compile_operand()
+}
+
+// compile.c
+int compile_program(struct compiler *compiler); // -ENOMEM
+void compiler_clear(struct compiler *compiler); // frees what belongs to one program
+
+// counts.c
+int counts_plan(struct compiler *compiler); // -ENOMEM; fills pending and need
+bool helper_is_dynamic(const struct compiler *compiler, uint32_t insn); // looks at the budget
+uint32_t helper_cost(const struct compiler *compiler, uint32_t insn);
+void counts_flush(struct compiler *compiler, struct pending pending);        // all of it
+void counts_flush_budget(struct compiler *compiler, struct pending pending); // the budget only
+// Writes a jump from `insn` to `target` that is taken: counts and charges. `label` receives where
+// it begins, or the target's own label if there is nothing to do.
+uint32_t counts_edge(struct compiler *compiler, uint32_t insn, uint32_t target);
+
+uint32_t compile_label(struct compiler *compiler, uint32_t insn);
+struct stub *compile_stub(struct compiler *compiler, uint32_t insn,
+        void (*emit)(struct compiler *, const struct stub *));
+// The label of code that hands over to the interpreter at `insn`, which has not run yet.
+uint32_t compile_resume(struct compiler *compiler, uint32_t insn);
+// The register that holds a source operand; known values are put in it, r10 into T0.
+enum reg compile_operand(struct compiler *compiler, unsigned bpf);
+void compile_settle(struct compiler *compiler, uint32_t mask); // known values of these into them
+void compile_settle_lazy(struct compiler *compiler, const struct lazy *lazy, uint32_t mask);
+
+void compile_constant(struct compiler *compiler, enum reg dst, uint64_t value); // blinded
+#define CONSTANT_PLAIN 0xffffff // constants up to it, either way, may stand in the code as they are
+
+// compile_access.c
+void compile_load(struct compiler *compiler, uint32_t insn);
+void compile_store(struct compiler *compiler, uint32_t insn);
+void compile_atomic(struct compiler *compiler, uint32_t insn);
+
+// compile_call.c
+void compile_call(struct compiler *compiler, uint32_t insn);
+// A helper out of line: spills, tells memory that `charged` of the budget is spent, calls, and
+// looks whether it faulted. R0 is its result; R1 to R5 are not cleared yet.
+void compile_helper(struct compiler *compiler, uint32_t insn, int32_t charged);
+void compile_fault_check(struct compiler *compiler, uint32_t insn);
+void compile_clear_arguments(struct compiler *compiler, uint32_t insn);
+void compile_thunks(struct compiler *compiler);
+
+// compile_map.c: operations that are done in place, at the helper's fixed cost
+bool compile_map_inlines(const struct compiler *compiler, uint32_t insn);
+bool compile_map(struct compiler *compiler, uint32_t insn); // false: it is none
+// Bytes of the key of a map operation with a known map and a key at a known place of the stack; 0
+// for any other call.
+uint32_t compile_map_key(const struct compiler *compiler, uint32_t insn);
+
+// slots.c
+void slots_plan(struct compiler *compiler); // for compiler->function
+// The slot that holds [offset, offset + size), or NULL; *at is where in it.
+const struct slot *slot_of(
+        const struct compiler *compiler, int32_t offset, uint32_t size, uint32_t *at);
+uint32_t slots_overlapping(const struct compiler *compiler, int64_t offset, uint32_t size);
+void slots_spill(struct compiler *compiler, uint32_t mask);
+void slots_fill(struct compiler *compiler, uint32_t mask);
+
+// runtime.c: called by emitted code.
+uint8_t *native_access(struct engine *engine, uint64_t address, uint64_t what);
+uint64_t native_resume(struct engine *engine, uint64_t *r, uint64_t program, uint64_t insn);
+void native_fault(struct engine *engine, uint64_t program, uint64_t insn);
+void native_clean(struct engine *engine);
+const void *native_tail(struct engine *engine);
+#define ACCESS_WRITE  0x100u // with the size, in `what`
+#define ACCESS_VERIFY 0x200u // was proven: stop the process if it misses

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// Calls: of helpers and kfuncs (by the table of helpers.h, with R1 to R5 in memory), of the
+// program's own functions (R1 to R5 stay where they are), and tail calls (the function's place is
+// taken). What operations of maps do in place stands in compile_map.c.
+#include <stddef.h>
+
+#include "ebpf/helper.h"
+#include "ebpf/opcode.h"
+#include "engine/helpers.h"
+#include "engine/native/compile.h"
+
+// Those that charge no more than their cost, whatever they are given, and call nothing back.
+static bool charges_its_cost(int32_t helper)
+{
+	switch (helper) {
+	case BPF_FUNC_ktime_get_ns:
+	case BPF_FUNC_ktime_get_boot_ns:
+	case BPF_FUNC_ktime_get_coarse_ns:
+	case BPF_FUNC_ktime_get_tai_ns:
+	case BPF_FUNC_jiffies64:
+	case BPF_FUNC_get_prandom_u32:
+	case BPF_FUNC_get_smp_processor_id:
+	case BPF_FUNC_redirect:
+	case BPF_FUNC_xdp_adjust_head:
+	case BPF_FUNC_xdp_adjust_meta:
+	case BPF_FUNC_xdp_adjust_tail:
+	case BPF_FUNC_xdp_get_buff_len:
+	case BPF_FUNC_spin_lock:
+	case BPF_FUNC_spin_unlock:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool helper_is_dynamic(const struct compiler *compiler, uint32_t insn)
+{
+	const struct bpf_insn *call = &compiler->insns[insn];
+	if (call->src_reg == BPF_PSEUDO_KFUNC_CALL)
+		return true;
+	return !charges_its_cost(call->imm) && !compile_map_inlines(compiler, insn);
+}
+
+static uint32_t argument_count(const struct compiler *compiler, const struct bpf_insn *call)
+{
+	const struct helper *helper;
+	uint32_t count = 0;
+	if (call->src_reg == BPF_PSEUDO_KFUNC_CALL)
+		helper = &kfunc_table[call->imm];
+	else
+		helper = helper_find((uint32_t)call->imm);
+	(void)compiler;
+	while (helper && count < 5 && helper->args[count] != ARG_NONE)
+		count++;
+	return count;
+}
+
+// A helper has faulted: what it was counted as, the place, and out.
+static void emit_fault(struct compiler *compiler, const struct stub *stub)
+{
+	struct pending behind = compiler->pending[stub->insn];
+	behind.steps++;
+	behind.helpers++;
+	behind.budget = 0;
+	counts_flush(compiler, behind);
+	asm_move(compiler->code, REG_R1, REG_ENGINE, true);
+	asm_constant(compiler->code, REG_R2, compiler->program);
+	asm_constant(compiler->code, REG_R3, stub->insn);
+	asm_call_host(compiler->code, (const void *)native_fault);
+	asm_jump(compiler->code, compiler->leave);
+}
+
+void compile_fault_check(struct compiler *compiler, uint32_t insn)
+{
+	struct stub *stub = compile_stub(compiler, insn, emit_fault);
+	if (stub)
+		asm_branch_memory_constant(
+		        compiler->code, BPF_JNE, ENGINE_FIELD(fault), 0, 4, stub->label);
+}
+
+// R1 to R5 read as zeros behind a call.
+void compile_clear_arguments(struct compiler *compiler, uint32_t insn)
+{
+	for (unsigned r = 1; r <= 5; r++) {
+		compiler->lazy[r].kind = LAZY_NONE;
+		if (compiler->facts[insn].live & 1u << r)
+			compiler->lazy[r] = (struct lazy){LAZY_CONSTANT, 0};
+	}
+	compiler->lazy[0].kind = LAZY_NONE;
+}
+
+static const void *function_of(const struct bpf_insn *call)
+{
+	return call->src_reg == BPF_PSEUDO_KFUNC_CALL ? (const void *)kfunc_codes[call->imm].run
+	                                              : (const void *)helper_codes[call->imm].run;
+}
+
+// The registers as the helper wants them, the call, and what it may have done. `charged`: how much
+// of the budget memory is behind.
+void compile_helper(struct compiler *compiler, uint32_t insn, int32_t charged)
+{
+	struct code *code = compiler->code;
+	const struct bpf_insn *call = &compiler->insns[insn];
+	uint32_t count = argument_count(compiler, call);
+	compile_settle(compiler, ((1u << count) - 1) << 1 | (compiler->facts[insn].live & 0x3c0));
+	slots_spill(compiler, compiler->slots_live[insn]);
+	counts_flush_budget(compiler, (struct pending){.budget = charged});
+	for (uint32_t i = 0; i < count; i++)
+		asm_store(code, mem_at(REG_SP, SCRATCH_ARGS + 8 * (int32_t)i), reg_of(1 + i), 8);
+	asm_move(code, REG_R1, REG_ENGINE, true);
+	asm_lea(code, REG_R2, mem_at(REG_SP, SCRATCH_ARGS));
+	asm_call_host(code, function_of(call));
+	compile_fault_check(compiler, insn);
+	slots_fill(compiler, compiler->slots_live[insn + 1]);
+}
+
+// The function's frame is taken by the program called, if there is one.
+static void compile_tail(struct compiler *compiler, uint32_t insn)
+{
+	struct code *code = compiler->code;
+	uint32_t stays = asm_label(code);
+	struct pending behind = compiler->pending[insn];
+	behind.steps++;
+	behind.helpers++;
+	behind.budget = 0; // the helper was told
+	asm_branch_memory_constant(code, BPF_JEQ, ENGINE_FIELD(tail_target), 0, 8, stays);
+	counts_flush(compiler, behind);
+	asm_move(code, REG_R1, REG_ENGINE, true);
+	asm_call_host(code, (const void *)native_tail);
+	asm_move(code, REG_T0, REG_R0, true);
+	asm_load(code, REG_R1, ENGINE_FIELD(context), 8, false);
+	for (unsigned r = 2; r <= 5; r++)
+		asm_constant(code, reg_of(r), 0);
+	asm_function_leave(code, compiler->saved);
+	asm_jump_register(code, REG_T0);
+	asm_bind(code, stays);
+}
+
+static void check_budget(struct compiler *compiler, uint32_t next)
+{
+	int64_t least = (int64_t)compiler->need[next] + compiler->pending[next].budget;
+	if (compiler->need[next])
+		asm_branch_memory_constant(compiler->code, BPF_JSLT, ENGINE_FIELD(budget),
+		        (int32_t)least, 8, compile_resume(compiler, next));
+}
+
+static void compile_helper_call(struct compiler *compiler, uint32_t insn)
+{
+	const struct bpf_insn *call = &compiler->insns[insn];
+	bool dynamic = helper_is_dynamic(compiler, insn);
+	int32_t charged = compiler->pending[insn].budget + (int32_t)helper_cost(compiler, insn);
+	compile_helper(compiler, insn, dynamic ? charged : 0);
+	if (call->src_reg == 0 && call->imm == BPF_FUNC_tail_call)
+		compile_tail(compiler, insn);
+	compile_clear_arguments(compiler, insn);
+	if (dynamic)
+		check_budget(compiler, insn + 1);
+}
+
+static uint32_t function_at(const struct compiler *compiler, uint32_t insn)
+{
+	const struct analysis *analysis = compiler->analysis;
+	uint32_t low = 0, high = analysis->function_count;
+	while (low + 1 < high) {
+		uint32_t middle = (low + high) / 2;
+		if (analysis->functions[middle].insn <= insn)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+// The window of frames in use, and the depth, move by one frame.
+static void move_frame(struct compiler *compiler, int frames)
+{
+	struct code *code = compiler->code;
+	asm_alu_constant(code, BPF_SUB, REG_FRAME, frames * (int32_t)STACK_FRAME, true);
+	asm_memory_add(code, ENGINE_FIELD(stack_start), -frames * (int64_t)STACK_FRAME);
+	asm_memory_add(code, ENGINE_FIELD(stack_size), frames * (int64_t)STACK_FRAME);
+	asm_memory_add(code, ENGINE_FIELD(depth), frames);
+}
+
+static void clean_frame(struct compiler *compiler)
+{
+	struct code *code = compiler->code;
+	uint32_t clean = asm_label(code);
+	asm_move(code, REG_T0, REG_FRAME, true);
+	asm_alu(code, BPF_SUB, REG_T0, REG_BASE, true);
+	asm_branch_memory(code, BPF_JLE, REG_T0, ENGINE_FIELD(stack_dirty), 8, clean);
+	asm_call(code, compiler->thunk_clean);
+	asm_bind(code, clean);
+}
+
+static void compile_function_call(struct compiler *compiler, uint32_t insn)
+{
+	struct code *code = compiler->code;
+	const struct bpf_insn *call = &compiler->insns[insn];
+	uint32_t callee = function_at(compiler, (uint32_t)((int64_t)insn + 1 + call->imm));
+	struct pending taken = compiler->pending[insn];
+	taken.steps++;
+	taken.budget += (uint16_t)call->off;
+	compile_settle(compiler, 0x3fe); // R0 is the callee's
+	asm_branch_memory_constant(code, BPF_JSGE, ENGINE_FIELD(depth), FRAMES_MAX - 1, 8,
+	        compile_resume(compiler, insn));
+	counts_flush(compiler, taken);
+	slots_spill(compiler, compiler->slots_live[insn]);
+	move_frame(compiler, 1);
+	if (compiler->analysis->functions[callee].reads_unwritten)
+		clean_frame(compiler);
+	asm_call(code, compiler->functions[callee]);
+	move_frame(compiler, -1);
+	if (compiler->tail_calls) {
+		asm_constant(code, REG_T0,
+		        (uintptr_t)&compiler->generation->programs[compiler->program]);
+		asm_store(code, ENGINE_FIELD(program), REG_T0, 8);
+	}
+	slots_fill(compiler, compiler->slots_live[insn + 1]);
+	compile_clear_arguments(compiler, insn);
+	check_budget(compiler, insn + 1);
+}
+
+void compile_call(struct compiler *compiler, uint32_t insn)
+{
+	if (compiler->insns[insn].src_reg == BPF_PSEUDO_CALL)
+		compile_function_call(compiler, insn);
+	else if (!compile_map(compiler, insn))
+		compile_helper_call(compiler, insn);
+}
+
+// A call of C in the middle of code that uses all registers.
+static void emit_thunk(struct compiler *compiler, uint32_t label, const void *function)
+{
+	struct code *code = compiler->code;
+	asm_bind(code, label);
+	asm_function_begin(code, 0);
+	for (int r = 0; r <= 5; r++)
+		asm_store(code, mem_at(REG_SP, 8 * r), reg_of((unsigned)r), 8);
+	asm_move(code, REG_R1, REG_ENGINE, true);
+	asm_move(code, REG_R2, REG_T0, true);
+	asm_move(code, REG_R3, REG_T1, true);
+	asm_call_host(code, function);
+	asm_move(code, REG_T0, REG_R0, true);
+	for (int r = 0; r <= 5; r++)
+		asm_load(code, reg_of((unsigned)r), mem_at(REG_SP, 8 * r), 8, false);
+	asm_function_end(code, 0);
+}
+
+void compile_thunks(struct compiler *compiler)
+{
+	emit_thunk(compiler, compiler->thunk_access, (const void *)native_access);
+	emit_thunk(compiler, compiler->thunk_clean, (const void *)native_clean);
+}

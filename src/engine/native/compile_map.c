@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations of maps in place, where map, key and flags are known when compiling: look-ups as
+// map/inline.h describes them, with addresses, sizes and seeds as constants and the key from where
+// slots.c keeps it; redirects through a devmap. What the short way does not find goes out of line:
+// to the map's own function, or to the helper where that may charge the budget.
+//
+// R0 to R5, T0 and T1 are free here: a call clears R1 to R5 and sets R0.
+#include "engine/helpers.h"
+#include "engine/native/compile.h"
+#include "map/inline.h"
+
+#define VALID_FLAGS (XDP_ABORTED | XDP_DROP | XDP_PASS | XDP_TX) // of a redirect
+
+struct lookup {
+	uint32_t insn;
+	int32_t key; // where it begins, from r10
+	struct linked_map *map;
+	struct map_inline path;
+};
+
+static struct linked_map *known_map(const struct compiler *compiler, const struct value *value)
+{
+	const struct generation *generation = compiler->generation;
+	if (value->kind != VALUE_MAP || value->map >= generation->map_count)
+		return NULL;
+	return generation->maps[value->map];
+}
+
+static const struct call_fact *helper_call_at(
+        const struct compiler *compiler, uint32_t insn, int32_t helper)
+{
+	const struct bpf_insn *call = &compiler->insns[insn];
+	if (call->code != (BPF_JMP | BPF_CALL) || call->src_reg != 0 || call->imm != helper)
+		return NULL;
+	return analysis_call(compiler->analysis, insn);
+}
+
+static bool find_lookup(const struct compiler *compiler, uint32_t insn, struct lookup *lookup)
+{
+	const struct call_fact *call = helper_call_at(compiler, insn, BPF_FUNC_map_lookup_elem);
+	struct linked_map *map = call ? known_map(compiler, &call->args[0]) : NULL;
+	if (!map)
+		return false;
+	const struct value *key = &call->args[1];
+	if (key->kind != VALUE_STACK || key->min != key->max || key->min < -(int64_t)STACK_FRAME ||
+	        key->min + map->key_size > 0)
+		return false;
+	*lookup = (struct lookup){.insn = insn, .key = (int32_t)key->min, .map = map};
+	map_inline(map->map, &lookup->path);
+	// Programs may not look into an xskmap's or cpumap's values here.
+	return lookup->path.path == MAP_PATH_ARRAY || lookup->path.path == MAP_PATH_HASH ||
+	       lookup->path.path == MAP_PATH_LPM;
+}
+
+static bool find_redirect(
+        const struct compiler *compiler, uint32_t insn, struct map_inline *path, uint32_t *flags)
+{
+	const struct call_fact *call = helper_call_at(compiler, insn, BPF_FUNC_redirect_map);
+	struct linked_map *map = call ? known_map(compiler, &call->args[0]) : NULL;
+	if (!map || map->type != BPF_MAP_TYPE_DEVMAP)
+		return false;
+	const struct value *value = &call->args[2];
+	if (value->kind != VALUE_SCALAR || value->min != value->max || value->min & ~VALID_FLAGS)
+		return false;
+	map_inline(map->map, path);
+	*flags = (uint32_t)value->min;
+	return path->path == MAP_PATH_DEVMAP;
+}
+
+uint32_t compile_map_key(const struct compiler *compiler, uint32_t insn)
+{
+	struct lookup lookup;
+	bool inlined = find_lookup(compiler, insn, &lookup);
+	return inlined ? lookup.map->key_size : 0;
+}
+
+bool compile_map_inlines(const struct compiler *compiler, uint32_t insn)
+{
+	struct lookup lookup;
+	struct map_inline path;
+	uint32_t flags;
+	return find_lookup(compiler, insn, &lookup) || find_redirect(compiler, insn, &path, &flags);
+}
+
+// Bytes [at, at + size) of the key, size up to 8, padded with zeros.
+static void load_key(struct compiler *compiler, const struct lookup *lookup, enum reg dst,
+        uint32_t at, uint32_t size)
+{
+	struct code *code = compiler->code;
+	uint32_t in_slot, done = 0;
+	int32_t offset = lookup->key + (int32_t)at;
+	const struct slot *slot = slot_of(compiler, offset, size, &in_slot);
+	if (slot && in_slot % size == 0 && (size & (size - 1)) == 0) {
+		asm_slot_extract(
+		        code, dst, (unsigned)(slot - compiler->slots), in_slot, size, false);
+		return;
+	}
+	slots_spill(compiler, slots_overlapping(compiler, offset, size));
+	while (done < size) { // 6 bytes are 4 and 2
+		uint32_t part = 1u << (31 - __builtin_clz(size - done));
+		enum reg reg = done ? REG_T1 : dst;
+		asm_load(code, reg, mem_at(REG_FRAME, offset + (int32_t)done), part, false);
+		if (done) {
+			asm_alu_constant(code, BPF_LSH, REG_T1, (int32_t)(8 * done), true);
+			asm_alu(code, BPF_OR, dst, REG_T1, true);
+		}
+		done += part;
+	}
+}
+
+// dst = number * stride + the card address of value 0.
+static void value_address(
+        struct compiler *compiler, const struct lookup *lookup, enum reg number, int64_t first)
+{
+	struct code *code = compiler->code;
+	const struct map_inline *path = &lookup->path;
+	uint32_t stride = path->stride;
+	uint64_t base = lookup->map->address - (uint64_t)(first * stride);
+	if (stride & (stride - 1))
+		asm_alu_constant(code, BPF_MUL, number, (int32_t)stride, true);
+	else
+		asm_alu_constant(code, BPF_LSH, number, __builtin_ctz(stride), true);
+	if (path->copy_size) {
+		asm_load(code, REG_T1, ENGINE_FIELD(options.number), 4, false);
+		asm_constant(code, REG_R1, path->copy_size);
+		asm_alu(code, BPF_MUL, REG_T1, REG_R1, true);
+		asm_alu(code, BPF_ADD, number, REG_T1, true);
+	}
+	if (base <= INT32_MAX) {
+		asm_alu_constant(code, BPF_ADD, number, (int32_t)base, true);
+	} else {
+		asm_constant(code, REG_T1, base);
+		asm_alu(code, BPF_ADD, number, REG_T1, true);
+	}
+}
+
+// Behind the function: nothing was found.
+static void emit_none(struct compiler *compiler, const struct stub *stub)
+{
+	asm_constant(compiler->code, REG_R0, 0);
+	asm_jump(compiler->code, stub->back);
+}
+
+static uint32_t none(struct compiler *compiler, uint32_t insn, uint32_t back)
+{
+	struct stub *stub = compile_stub(compiler, insn, emit_none);
+	if (!stub)
+		return 0;
+	stub->back = back;
+	return stub->label;
+}
+
+static void lookup_array(struct compiler *compiler, const struct lookup *lookup)
+{
+	struct code *code = compiler->code;
+	uint32_t back = asm_label(code);
+	load_key(compiler, lookup, REG_R0, 0, 4);
+	asm_branch_constant(code, BPF_JGE, REG_R0, (int32_t)lookup->path.limit, false,
+	        none(compiler, lookup->insn, back));
+	value_address(compiler, lookup, REG_R0, 0);
+	asm_bind(code, back);
+}
+
+// The helper, from code that counts it as done in place: what it charges itself is seen at once.
+static void emit_helper(struct compiler *compiler, const struct stub *stub)
+{
+	uint32_t insn = stub->insn, next = insn + 1;
+	struct pending behind = compiler->pending[next];
+	struct lookup lookup;
+	if (!find_lookup(compiler, insn, &lookup))
+		return;
+	const struct call_fact *call = analysis_call(compiler->analysis, insn);
+	compiler->lazy[1] = (struct lazy){LAZY_CONSTANT, (int64_t)handle_of_map(call->args[0].map)};
+	compiler->lazy[2] = (struct lazy){LAZY_STACK, lookup.key};
+	int32_t charged = compiler->pending[insn].budget + (int32_t)helper_cost(compiler, insn);
+	compile_helper(compiler, insn, charged);
+	asm_memory_add(compiler->code, ENGINE_FIELD(budget), charged);
+	compile_clear_arguments(compiler, insn);
+	if (compiler->need[next])
+		asm_branch_memory_constant(compiler->code, BPF_JSLT, ENGINE_FIELD(budget),
+		        (int32_t)compiler->need[next] + behind.budget, 8,
+		        compile_resume(compiler, next));
+	asm_jump(compiler->code, stub->back);
+}
+
+static uint32_t helper_stub(struct compiler *compiler, uint32_t insn, uint32_t back)
+{
+	struct stub *stub = compile_stub(compiler, insn, emit_helper);
+	if (!stub)
+		return 0;
+	stub->back = back;
+	return stub->label;
+}
+
+// The bucket stands in R5, its version in R3. A miss that is sure, or the function.
+static void emit_hash_miss(struct compiler *compiler, const struct stub *stub)
+{
+	struct code *code = compiler->code;
+	asm_branch_memory_constant(
+	        code, BPF_JNE, mem_at(REG_R5, MAP_BUCKET_NEXT), 0, 4, stub->target);
+	asm_branch_memory(
+	        code, BPF_JNE, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION), 4, stub->target);
+	asm_constant(code, REG_R0, 0);
+	asm_jump(code, stub->back);
+}
+
+// The map's own function, with the key from memory. It charges nothing and cannot fault.
+static void emit_hash_function(struct compiler *compiler, const struct stub *stub)
+{
+	struct code *code = compiler->code;
+	struct lookup lookup;
+	if (!find_lookup(compiler, stub->insn, &lookup))
+		return;
+	slots_spill(compiler, compiler->slots_live[stub->insn]);
+	asm_constant(code, REG_R1, (uintptr_t)lookup.map->map);
+	asm_lea(code, REG_R2, mem_at(REG_FRAME, lookup.key));
+	asm_load(code, REG_R3, ENGINE_FIELD(options.number), 4, false);
+	asm_call_host(code, (const void *)map_lookup_function(lookup.map->map));
+	slots_fill(compiler, compiler->slots_live[stub->insn + 1]);
+	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, true, stub->back);
+	asm_alu(code, BPF_SUB, REG_R0, REG_BASE, true);
+	asm_jump(code, stub->back);
+}
+
+static const enum reg key_word[MAP_WORDS_MAX] = {REG_R1, REG_R2, REG_R4};
+
+// The bucket's address into R5. fold() changes R0, R3 and T1.
+static void find_bucket(struct compiler *compiler, const struct lookup *lookup)
+{
+	struct code *code = compiler->code;
+	const struct map_inline *path = &lookup->path;
+	uint32_t size = lookup->map->key_size;
+	for (uint32_t i = 0; i < path->words; i++)
+		load_key(compiler, lookup, key_word[i], 8 * i, size - 8 * i < 8 ? size - 8 * i : 8);
+	asm_constant(code, REG_T0, path->seed[0]);
+	asm_alu(code, BPF_XOR, REG_T0, key_word[0], true);
+	asm_constant(code, REG_R5, path->seed[1]);
+	if (path->words > 1)
+		asm_alu(code, BPF_XOR, REG_R5, key_word[1], true);
+	asm_multiply_fold(code, REG_T0, REG_T0, REG_R5);
+	if (path->words > 2) {
+		asm_alu(code, BPF_XOR, REG_T0, key_word[2], true);
+		asm_constant(code, REG_R5, path->seed[1]);
+		asm_multiply_fold(code, REG_T0, REG_T0, REG_R5);
+	}
+	if (path->mask <= INT32_MAX) {
+		asm_alu_constant(code, BPF_AND, REG_T0, (int32_t)path->mask, false);
+	} else {
+		asm_constant(code, REG_R5, path->mask);
+		asm_alu(code, BPF_AND, REG_T0, REG_R5, true);
+	}
+	asm_constant(code, REG_R5, (uintptr_t)path->buckets);
+	asm_alu(code, BPF_ADD, REG_R5, REG_T0, true);
+}
+
+static void lookup_hash(struct compiler *compiler, const struct lookup *lookup)
+{
+	struct code *code = compiler->code;
+	const struct map_inline *path = &lookup->path;
+	uint32_t back = asm_label(code);
+	struct stub *function = compile_stub(compiler, lookup->insn, emit_hash_function);
+	if (!function)
+		return;
+	function->back = back;
+	uint32_t call = function->label;
+	struct stub *missed = compile_stub(compiler, lookup->insn, emit_hash_miss);
+	if (!missed)
+		return;
+	missed->back = back;
+	missed->target = call;
+	uint32_t miss = missed->label;
+	find_bucket(compiler, lookup);
+	asm_load_acquire(code, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION));
+	asm_match(code, REG_R0, key_word[0], mem_at(REG_R5, MAP_BUCKET_WORDS));
+	for (uint32_t i = 1; i < path->words; i++) {
+		asm_match(code, REG_T0, key_word[i],
+		        mem_at(REG_R5, (int32_t)(MAP_BUCKET_WORDS + 32 * i)));
+		asm_alu(code, BPF_AND, REG_R0, REG_T0, false);
+	}
+	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false, miss);
+	asm_lowest_bit(code, REG_R1, REG_R0);
+	asm_lea(code, REG_R2, (struct mem){REG_R5, REG_R1, 0});
+	asm_alu_constant(code, BPF_LSH, REG_R1, 2, false);
+	asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_R1, MAP_BUCKET_NUMBERS});
+	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false, miss);
+	asm_load_fence(code);
+	asm_branch_memory(code, BPF_JNE, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION), 4, call);
+	if (path->marks) {
+		uint32_t marked = asm_label(code);
+		asm_load(code, REG_T0, mem_at(REG_R2, MAP_BUCKET_USED), 1, false);
+		asm_branch_constant(code, BPF_JNE, REG_T0, 0, false, marked);
+		asm_store_constant(code, mem_at(REG_R2, MAP_BUCKET_USED), 1, 1);
+		asm_bind(code, marked);
+	}
+	value_address(compiler, lookup, REG_R0, 1);
+	asm_bind(code, back);
+}
+
+// An IPv4 address's rule: R2 is the address, R0 the table's entry.
+static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
+{
+	struct code *code = compiler->code;
+	const struct map_inline *path = &lookup->path;
+	uint32_t back = asm_label(code), rule = asm_label(code), kind = asm_label(code);
+	uint32_t helper = helper_stub(compiler, lookup->insn, back);
+	load_key(compiler, lookup, REG_R1, 0, 4);
+	asm_branch_constant(code, BPF_JNE, REG_R1, 32, false, helper);
+	load_key(compiler, lookup, REG_R2, 4, 4);
+	asm_swap(code, REG_R2, 32, true);
+	asm_constant(code, REG_R5, (uintptr_t)path->charge);
+	asm_branch_memory_constant(code, BPF_JNE, mem_at(REG_R5, 0), 0, 4, helper);
+	asm_move(code, REG_T0, REG_R2, false);
+	asm_alu_constant(code, BPF_RSH, REG_T0, (int32_t)path->root_shift, false);
+	asm_alu_constant(code, BPF_LSH, REG_T0, 2, true);
+	asm_constant(code, REG_R5, (uintptr_t)path->root);
+	asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_T0, 0});
+	if (path->root_shift == 8) {
+		asm_move(code, REG_T0, REG_R0, false);
+		asm_alu_constant(code, BPF_RSH, REG_T0, 30, false);
+		asm_branch_constant(code, BPF_JNE, REG_T0, MAP_LPM_NODE >> 30, false, kind);
+		asm_alu_constant(code, BPF_LSH, REG_R0, 8, false); // the kind's bits go out
+		asm_move(code, REG_T0, REG_R2, false);
+		asm_alu_constant(code, BPF_AND, REG_T0, 255, false);
+		asm_alu(code, BPF_ADD, REG_R0, REG_T0, true);
+		asm_alu_constant(code, BPF_LSH, REG_R0, 2, true);
+		asm_constant(code, REG_R5, (uintptr_t)path->nodes);
+		asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_R0, 0});
+	}
+	asm_bind(code, kind);
+	asm_branch_constant(code, BPF_JNE, REG_R0, 0, false, rule);
+	asm_move(code, REG_T0, REG_R2, false);
+	asm_alu_constant(code, BPF_RSH, REG_T0, 24, false);
+	asm_alu_constant(code, BPF_LSH, REG_T0, 2, true);
+	asm_constant(code, REG_R5, (uintptr_t)path->shorts);
+	asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_T0, 0});
+	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false, back);
+	asm_bind(code, rule);
+	asm_branch_constant(code, BPF_JSET, REG_R0, (int32_t)MAP_LPM_KIND, false, helper);
+	value_address(compiler, lookup, REG_R0, 1);
+	asm_bind(code, back);
+}
+
+// Behind the function: the map has no such port.
+static void emit_no_port(struct compiler *compiler, const struct stub *stub)
+{
+	struct code *code = compiler->code;
+	asm_store_constant(code, ENGINE_FIELD(redirect), REDIRECT_NONE, 4);
+	asm_constant(code, REG_R0, stub->what);
+	asm_jump(code, stub->back);
+}
+
+static bool redirect(struct compiler *compiler, uint32_t insn)
+{
+	struct code *code = compiler->code;
+	struct map_inline path;
+	uint32_t flags, back = asm_label(code);
+	if (!find_redirect(compiler, insn, &path, &flags))
+		return false;
+	struct stub *stub = compile_stub(compiler, insn, emit_no_port);
+	if (!stub)
+		return true;
+	stub->back = back;
+	stub->what = flags;
+	uint32_t no_port = stub->label;
+	asm_move(code, REG_T0, compile_operand(compiler, BPF_REG_2), false);
+	asm_branch_constant(code, BPF_JGE, REG_T0, (int32_t)path.limit, false, no_port);
+	asm_constant(code, REG_R5, (uintptr_t)path.taken);
+	asm_load(code, REG_R1, (struct mem){REG_R5, REG_T0, 0}, 1, false);
+	asm_branch_constant(code, BPF_JEQ, REG_R1, 0, false, no_port);
+	asm_alu_constant(code, BPF_MUL, REG_T0, (int32_t)path.stride, true);
+	asm_constant(code, REG_R5, (uintptr_t)path.values);
+	asm_load(code, REG_R1, (struct mem){REG_R5, REG_T0, 0}, 4, false);
+	asm_branch_constant(code, BPF_JEQ, REG_R1, 0, false, no_port);
+	asm_store_constant(code, ENGINE_FIELD(redirect), REDIRECT_PORT, 4);
+	asm_store(code, ENGINE_FIELD(redirect_ifindex), REG_R1, 8);
+	asm_constant(code, REG_R0, XDP_REDIRECT);
+	asm_bind(code, back);
+	return true;
+}
+
+bool compile_map(struct compiler *compiler, uint32_t insn)
+{
+	struct lookup lookup;
+	if (!find_lookup(compiler, insn, &lookup)) {
+		if (!redirect(compiler, insn))
+			return false;
+	} else if (lookup.path.path == MAP_PATH_ARRAY) {
+		lookup_array(compiler, &lookup);
+	} else if (lookup.path.path == MAP_PATH_HASH) {
+		lookup_hash(compiler, &lookup);
+	} else {
+		lookup_lpm(compiler, &lookup);
+	}
+	compile_clear_arguments(compiler, insn);
+	return true;
+}

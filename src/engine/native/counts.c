@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps, helper calls and the budget without counting at every instruction. What a path has taken
+// since memory was last brought up to date is a constant at each instruction (`pending`), because
+// paths that meet are made to agree: a way that falls through costs nothing, and a jump to a place
+// where another number is expected adds the difference, behind the function. Memory is brought up
+// to date where a function ends and where somebody looks.
+//
+// The budget is checked where a way begins that may spend it: at a function's entry, behind jumps
+// back, and behind calls that charge what is not known here. From there `need` is the most that any
+// way takes until it is checked again. What may not last is left to the interpreter, which stops at
+// the right instruction.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ebpf/opcode.h"
+#include "engine/helpers.h"
+#include "engine/native/compile.h"
+
+static bool is_helper(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg != BPF_PSEUDO_CALL;
+}
+
+static bool is_function_call(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
+}
+
+static uint32_t target_of(const struct bpf_insn *insn, uint32_t at)
+{
+	int64_t by = insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
+	return (uint32_t)(at + 1 + by);
+}
+
+uint32_t helper_cost(const struct compiler *compiler, uint32_t insn)
+{
+	const struct bpf_insn *call = &compiler->insns[insn];
+	return call->src_reg == BPF_PSEUDO_KFUNC_CALL ? kfunc_codes[call->imm].cost
+	                                              : helper_codes[call->imm].cost;
+}
+
+// Memory as the ways from here expect it, behind instruction `at`.
+static struct pending pending_behind(const struct compiler *compiler, uint32_t at)
+{
+	const struct bpf_insn *insn = &compiler->insns[at];
+	struct pending behind = compiler->pending[at];
+	if (is_function_call(insn))
+		return (struct pending){0};
+	behind.steps++;
+	if (is_helper(insn)) {
+		behind.helpers++;
+		behind.budget += (int32_t)helper_cost(compiler, at);
+		if (helper_is_dynamic(compiler, at))
+			behind.budget = 0;
+	}
+	return behind;
+}
+
+static void plan_pending(struct compiler *compiler, bool *proposed)
+{
+	struct pending now = {0};
+	bool falls = false;
+	uint32_t next_function = 0;
+	for (uint32_t i = 0; i < compiler->insn_count; i++) {
+		if (next_function < compiler->analysis->function_count &&
+		        compiler->analysis->functions[next_function].insn == i) {
+			now = (struct pending){0};
+			falls = true;
+			next_function++;
+		}
+		if (!compiler->facts[i].reached) {
+			falls = false;
+			i += insn_is_lddw(&compiler->insns[i]);
+			continue;
+		}
+		if (!falls)
+			now = proposed[i] ? compiler->pending[i] : (struct pending){0};
+		compiler->pending[i] = now;
+		now = pending_behind(compiler, i);
+		enum opcode_kind kind = opcode_of(&compiler->insns[i])->kind;
+		if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) {
+			uint32_t target = target_of(&compiler->insns[i], i);
+			if (target > i && !proposed[target]) {
+				proposed[target] = true;
+				compiler->pending[target] = now;
+			}
+		}
+		falls = kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT;
+		i += insn_is_lddw(&compiler->insns[i]);
+	}
+}
+
+// Jumps back are checked where they are: only what lies ahead counts.
+static uint32_t need_at(const struct compiler *compiler, uint32_t at)
+{
+	const struct bpf_insn *insn = &compiler->insns[at];
+	enum opcode_kind kind = opcode_of(insn)->kind;
+	uint32_t next = at + 1 + insn_is_lddw(insn), target, need = 0, ahead;
+	if (kind == KIND_EXIT)
+		return 0;
+	if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) {
+		target = target_of(insn, at);
+		if (target > at)
+			need = compiler->need[target];
+		if (kind == KIND_JUMP_ALWAYS)
+			return need;
+	}
+	ahead = next < compiler->insn_count ? compiler->need[next] : 0;
+	if (is_function_call(insn))
+		return (uint16_t)insn->off;
+	if (is_helper(insn)) {
+		uint32_t cost = helper_cost(compiler, at);
+		return helper_is_dynamic(compiler, at) ? cost : cost + ahead;
+	}
+	return need > ahead ? need : ahead;
+}
+
+int counts_plan(struct compiler *compiler)
+{
+	uint32_t count = compiler->insn_count;
+	bool *proposed = calloc(count, sizeof(*proposed));
+	compiler->pending = calloc(count, sizeof(*compiler->pending));
+	compiler->need = calloc(count, sizeof(*compiler->need));
+	if (!proposed || !compiler->pending || !compiler->need) {
+		free(proposed);
+		return -ENOMEM;
+	}
+	plan_pending(compiler, proposed);
+	free(proposed);
+	for (uint32_t i = count; i-- > 0;) {
+		if (compiler->facts[i].reached)
+			compiler->need[i] = need_at(compiler, i);
+	}
+	return 0;
+}
+
+void counts_flush_budget(struct compiler *compiler, struct pending pending)
+{
+	if (pending.budget)
+		asm_memory_add(compiler->code, ENGINE_FIELD(budget), -(int64_t)pending.budget);
+}
+
+void counts_flush(struct compiler *compiler, struct pending pending)
+{
+	struct code *code = compiler->code;
+	if (pending.steps)
+		asm_memory_add(code, ENGINE_FIELD(stats.instructions), pending.steps);
+	if (pending.helpers)
+		asm_memory_add(code, ENGINE_FIELD(stats.helper_calls), pending.helpers);
+	counts_flush_budget(compiler, pending);
+}
+
+static void emit_edge(struct compiler *compiler, const struct stub *stub)
+{
+	struct code *code = compiler->code;
+	struct pending behind = pending_behind(compiler, stub->insn);
+	struct pending there = compiler->pending[stub->target];
+	int64_t steps = (int64_t)behind.steps - there.steps;
+	int64_t helpers = (int64_t)behind.helpers - there.helpers;
+	int64_t budget = (int64_t)behind.budget - there.budget;
+	if (stub->target <= stub->insn) {
+		int64_t distance = (int64_t)stub->insn + 1 - stub->target;
+		int64_t least = behind.budget + distance + compiler->need[stub->target];
+		asm_branch_memory_constant(code, BPF_JSLT, ENGINE_FIELD(budget), (int32_t)least, 8,
+		        compile_resume(compiler, stub->insn));
+		budget += distance;
+	}
+	if (steps)
+		asm_memory_add(code, ENGINE_FIELD(stats.instructions), steps);
+	if (helpers)
+		asm_memory_add(code, ENGINE_FIELD(stats.helper_calls), helpers);
+	if (budget)
+		asm_memory_add(code, ENGINE_FIELD(budget), -budget);
+	asm_jump(code, compile_label(compiler, stub->target));
+}
+
+uint32_t counts_edge(struct compiler *compiler, uint32_t insn, uint32_t target)
+{
+	struct pending behind = pending_behind(compiler, insn);
+	struct pending there = compiler->pending[target];
+	if (target > insn && behind.steps == there.steps && behind.helpers == there.helpers &&
+	        behind.budget == there.budget)
+		return compile_label(compiler, target);
+	struct stub *stub = compile_stub(compiler, insn, emit_edge);
+	if (!stub)
+		return 0;
+	stub->target = target;
+	return stub->label;
+}

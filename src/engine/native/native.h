@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The native engine: a generation's programs as machine code. It behaves as the interpreter in
+// everything; where it cannot go on as such (a fault, a budget that might not last) it hands the
+// registers to the interpreter, which goes on from that instruction and so finds the same fault at
+// the same place.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine;
+struct error;
+struct generation;
+struct native;
+
+bool native_offered(void);
+// Compiles all programs of a linked generation. Accepts what the interpreter accepts. Errors:
+// ENOMEM. *native is NULL where this machine is not offered or executable memory is refused: the
+// interpreter then runs everything.
+int native_new(struct generation *generation, bool is_bare, bool verify, struct native **native,
+        struct error *err);
+void native_free(struct native **native);
+
+// Runs function `function` of program `program` in the frame at engine->depth, with R1 to R5 from
+// `r`; R0 into r[0]. False: a fault, which stands in `engine` with its place.
+bool native_run(struct engine *engine, const struct native *native, uint32_t program,
+        uint32_t function, uint64_t *r);
+// Whether its entry needs zeroed stack memory.
+bool native_needs_clean(const struct native *native, uint32_t program);
+
+// The code, for tests: `size` bytes.
+const uint8_t *native_code(const struct native *native, uint32_t *size);
