@@ -118,6 +118,34 @@ static void become_value(struct value *value, const void *context)
 	value->id = 0;
 }
 
+static void become_zero(struct value *value, const void *context)
+{
+	(void)context;
+	*value = value_scalar(0, 0, true);
+}
+
+static void become_packet(struct value *value, const void *context)
+{
+	(void)context;
+	value->kind = VALUE_PACKET;
+}
+
+// What parses gave a place in the packet, or 0.
+static void packet_null_test(
+        struct state *state, const struct value *a, const struct value *b, enum relation relation)
+{
+	if (!value_is_exactly(b, 0) || (relation != EQ && relation != NE))
+		return;
+	if (relation == EQ) {
+		each_copy(state, a, become_zero, NULL);
+		return;
+	}
+	int32_t bytes = extent_of(state, a->id);
+	each_copy(state, a, become_packet, NULL);
+	if (bytes != INT32_MIN)
+		extent_set(state, 0, bytes);
+}
+
 static bool null_test(
         struct state *state, const struct value *a, const struct value *b, enum relation relation)
 {
@@ -303,10 +331,14 @@ bool branch_refine(struct state *state, const struct bpf_insn *insn, bool taken)
 		return number_test(state, insn, &a, &b, relation);
 	if (!op->is_64)
 		return true;
-	if (a.kind == VALUE_MAP_VALUE || a.kind == VALUE_MAP_VALUE_NULL)
+	if (value_is(&a, KINDS_OF_MAP))
 		return null_test(state, &a, &b, relation);
-	if (b.kind == VALUE_MAP_VALUE || b.kind == VALUE_MAP_VALUE_NULL)
+	if (value_is(&b, KINDS_OF_MAP))
 		return null_test(state, &b, &a, relation);
+	if (a.kind == VALUE_PACKET_NULL)
+		packet_null_test(state, &a, &b, relation);
+	else if (b.kind == VALUE_PACKET_NULL)
+		packet_null_test(state, &b, &a, relation);
 	packet_test(state, &a, &b, relation);
 	packet_test(state, &b, &a, mirrored(relation));
 	return true;

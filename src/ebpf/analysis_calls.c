@@ -157,13 +157,12 @@ void call_note_untyped_store(struct pass *pass)
 static void forget_packet(struct state *state)
 {
 	for (uint32_t i = 0; i < SAVED; i++) {
-		uint8_t kind = state->regs[i].kind;
-		if (kind >= VALUE_PACKET && kind <= VALUE_PACKET_META)
+		if (value_is(&state->regs[i], KINDS_OF_PACKET))
 			state->regs[i] = value_any(MARK_MOVED);
 	}
 	for (uint64_t left = state->known; left; left &= left - 1) {
 		struct value *slot = &state->slots[__builtin_ctzll(left)];
-		if (slot->kind >= VALUE_PACKET && slot->kind <= VALUE_PACKET_META)
+		if (value_is(slot, KINDS_OF_PACKET))
 			*slot = value_any(MARK_MOVED);
 	}
 	state->extent_count = 0;

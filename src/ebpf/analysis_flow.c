@@ -80,6 +80,7 @@ enum access_reason access_judge(const struct pass *pass, const struct state *sta
 			return REASON_READ_ONLY;
 		return judge_bounds(base, offset, size, 0, map_of(pass, base)->value_size);
 	case VALUE_MAP_VALUE_NULL:
+	case VALUE_PACKET_NULL:
 		return REASON_NULL;
 	case VALUE_ANY:
 		return base->map == MARK_MOVED       ? REASON_MOVED
@@ -112,7 +113,7 @@ static bool note_access(struct pass *pass, const struct state *state, uint32_t a
 	int64_t offset = base->min + insn->off;
 	bool is_pointer = base->kind >= VALUE_CONTEXT && base->kind <= VALUE_MAP_VALUE_NULL &&
 	                  base->kind != VALUE_MAP;
-	bool is_map = base->kind == VALUE_MAP_VALUE || base->kind == VALUE_MAP_VALUE_NULL;
+	bool is_map = value_is(base, KINDS_OF_MAP);
 	fact->region = is_pointer ? base->kind : VALUE_ANY;
 	fact->reason = (uint8_t)reason;
 	fact->proven = reason == REASON_PROVEN;

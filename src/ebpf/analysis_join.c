@@ -181,7 +181,7 @@ static struct value join_offsets(
 	if (!join->block->is_header || join->block->visits < VISITS_EXACT)
 		return result;
 	// A packet pointer's lower bound is what its unknown part counts from.
-	if (lower && a->kind != VALUE_PACKET)
+	if (lower && !value_is(a, KINDS_PACKET))
 		result.min = result.min >= 0 ? 0 : -POINTER_MAX;
 	if (higher) {
 		uint64_t max =
@@ -218,8 +218,7 @@ static bool may_be_null(const struct value *value)
 static bool join_nullable(
         struct join *join, const struct value *a, const struct value *b, struct value *result)
 {
-	bool is_value_a = a->kind == VALUE_MAP_VALUE || a->kind == VALUE_MAP_VALUE_NULL;
-	bool is_value_b = b->kind == VALUE_MAP_VALUE || b->kind == VALUE_MAP_VALUE_NULL;
+	bool is_value_a = value_is(a, KINDS_OF_MAP), is_value_b = value_is(b, KINDS_OF_MAP);
 	if ((!is_value_a && !is_value_b) || (!is_value_a && !may_be_null(a)) ||
 	        (!is_value_b && !may_be_null(b)))
 		return false;
@@ -246,14 +245,20 @@ static bool join_nullable(
 	return true;
 }
 
+// Pointers into the packet, of which one may be 0, as functions that parse return them.
 static struct value join_packets(struct join *join, const struct value *a, const struct value *b)
 {
-	struct value result = join_offsets(join, a, b);
+	bool is_packet_a = value_is(a, KINDS_PACKET), is_packet_b = value_is(b, KINDS_PACKET);
+	if ((!is_packet_a && !value_is_exactly(a, 0)) || (!is_packet_b && !value_is_exactly(b, 0)))
+		return value_any(MARK_NONE);
+	struct value result = !is_packet_a ? *b : !is_packet_b ? *a : join_offsets(join, a, b);
 	if (result.kind == VALUE_ANY)
 		return result;
 	const struct class *class = class_of(join, a, b, result.min);
 	if (!class)
 		return value_any(MARK_UNBOUNDED);
+	bool is_sure = a->kind == VALUE_PACKET && b->kind == VALUE_PACKET;
+	result.kind = is_sure ? VALUE_PACKET : VALUE_PACKET_NULL;
 	result.id = class->id;
 	return result;
 }
@@ -280,10 +285,10 @@ static struct value join_values(struct join *join, const struct value *a, const 
 			result.map = map;
 		return result;
 	}
+	if (value_is(a, KINDS_PACKET) || value_is(b, KINDS_PACKET))
+		return join_packets(join, a, b);
 	if (a->kind == b->kind && a->map == b->map) {
 		switch (a->kind) {
-		case VALUE_PACKET:
-			return join_packets(join, a, b);
 		case VALUE_CONTEXT:
 		case VALUE_PACKET_END:
 		case VALUE_PACKET_META:
@@ -353,14 +358,13 @@ static int32_t saved_extent(const struct saved *saved, uint32_t id)
 	return INT32_MIN;
 }
 
-static void keep_extent(struct join *join, struct saved *a, uint32_t id, int64_t of_a, int64_t of_b)
+static void keep_extent(struct saved *a, uint32_t id, int64_t of_a, int64_t of_b)
 {
 	if (of_a == INT32_MIN || of_b == INT32_MIN || a->extent_count == EXTENTS)
 		return;
 	int64_t bytes = of_a < of_b ? of_a : of_b;
 	if (bytes < -PACKET_BYTES)
 		return;
-	(void)join;
 	a->extents[a->extent_count++] = (struct extent){id, (int32_t)bytes};
 }
 
@@ -369,15 +373,19 @@ static void join_extents(struct join *join, struct saved *a, const struct state 
 	struct saved *old = &(struct saved){.extent_count = a->extent_count};
 	memcpy(old->extents, a->extents, a->extent_count * sizeof(a->extents[0]));
 	a->extent_count = 0;
-	keep_extent(join, a, 0, saved_extent(old, 0), extent_of(b, 0));
-	keep_extent(join, a, ID_META, saved_extent(old, ID_META), extent_of(b, ID_META));
+	keep_extent(a, 0, saved_extent(old, 0), extent_of(b, 0));
+	keep_extent(a, ID_META, saved_extent(old, ID_META), extent_of(b, ID_META));
 	for (uint32_t i = 0; i < join->class_count; i++) {
 		const struct class *it = &join->classes[i];
-		if (it->kind_a != VALUE_PACKET || !it->id)
+		bool is_packet_a = KINDS_PACKET >> it->kind_a & 1;
+		bool is_packet_b = KINDS_PACKET >> it->kind_b & 1;
+		if ((!is_packet_a && !is_packet_b) || !it->id)
 			continue;
 		int64_t of_a = saved_extent(old, it->a), of_b = extent_of(b, it->b);
-		keep_extent(join, a, it->id, of_a == INT32_MIN ? of_a : of_a - it->up_a,
-		        of_b == INT32_MIN ? of_b : of_b - it->up_b);
+		of_a = of_a == INT32_MIN ? of_a : of_a - it->up_a;
+		of_b = of_b == INT32_MIN ? of_b : of_b - it->up_b;
+		// Where one path has 0, only the other's counts.
+		keep_extent(a, it->id, is_packet_a ? of_a : of_b, is_packet_b ? of_b : of_a);
 	}
 	// In any order; given up, like bounds, where they keep falling.
 	bool fell = a->extent_count != old->extent_count;

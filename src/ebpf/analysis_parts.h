@@ -27,12 +27,19 @@
 #define SAVED         (ANALYSIS_REGISTERS - 1) // r10 is the same everywhere
 
 // Kinds that do not leave the pass.
-#define VALUE_FUNCTION  (VALUE_MAP_VALUE_NULL + 1) // address of the function at instruction min
-#define VALUE_LOW       (VALUE_MAP_VALUE_NULL + 2) // a slot whose low 4 bytes are min
-#define VALUE_IS_NUMBER (1u << VALUE_ANY | 1u << VALUE_SCALAR)
+#define VALUE_FUNCTION (VALUE_MAP_VALUE_NULL + 1) // address of the function at instruction min
+#define VALUE_LOW      (VALUE_MAP_VALUE_NULL + 2) // a slot whose low 4 bytes are min
+#define VALUE_PACKET_NULL                                                                          \
+	(VALUE_MAP_VALUE_NULL + 3) // VALUE_PACKET or 0; of its id, extents hold
+	                           // where it is not 0
 
 // In a value's `map`: of that map or of others, whose values are not smaller and as accessible.
-#define MAP_MIXED 0x8000u
+#define MAP_MIXED       0x8000u
+#define KIND_BIT(kind)  (1u << (kind))
+#define KINDS_PACKET    (KIND_BIT(VALUE_PACKET) | KIND_BIT(VALUE_PACKET_NULL))
+#define KINDS_OF_PACKET (KINDS_PACKET | KIND_BIT(VALUE_PACKET_END) | KIND_BIT(VALUE_PACKET_META))
+#define KINDS_OF_MAP    (KIND_BIT(VALUE_MAP_VALUE) | KIND_BIT(VALUE_MAP_VALUE_NULL))
+#define KINDS_OF_NUMBER (KIND_BIT(VALUE_ANY) | KIND_BIT(VALUE_SCALAR))
 
 // Why a value is VALUE_ANY, in its `map`; for the reason that the author is told.
 enum mark { MARK_NONE, MARK_MOVED, MARK_UNBOUNDED };
@@ -137,11 +144,15 @@ void state_copy(struct state *to, const struct state *from);
 void join_free(struct pass *pass);
 
 // analysis_values.c
+static inline bool value_is(const struct value *value, unsigned kinds)
+{
+	return kinds >> value->kind & 1;
+}
 struct value value_any(enum mark mark);
 struct value value_scalar(uint64_t min, uint64_t max, bool by_branch);
 static inline bool value_is_number(const struct value *value)
 {
-	return VALUE_IS_NUMBER >> value->kind & 1;
+	return value_is(value, KINDS_OF_NUMBER);
 }
 static inline uint64_t value_min(const struct value *value)
 {
