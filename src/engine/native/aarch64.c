@@ -36,16 +36,25 @@ void asm_fix(uint8_t *place, uint32_t kind, int64_t distance)
 	place_u32(place, insn | (kind == FIX_JUMP ? by & 0x3ffffff : (by & 0x7ffff) << 5));
 }
 
-// Of 48 bits, as all addresses of a process that does not ask for more.
+// The code stands near the text where it can. Else an address of 48 bits, as all of a process that
+// does not ask for more.
 void asm_fix_host_call(uint8_t *place, uintptr_t address, const void *function)
 {
-	(void)address;
 	uint64_t target = (uintptr_t)function;
+	uint32_t at = 4 * (HOST_CALL_INSNS - 1);
+	int64_t distance = (int64_t)(target - (address + at));
+	if (asm_fix_reaches(FIX_JUMP, distance)) {
+		for (uint32_t i = 0; i < at; i += 4)
+			place_u32(place + i, INSN_NOP);
+		place_u32(place + at, INSN_BL);
+		asm_fix(place + at, FIX_JUMP, distance);
+		return;
+	}
 	for (uint32_t i = 0; i + 1 < HOST_CALL_INSNS; i++)
 		place_u32(place + 4 * i, (i ? INSN_MOVK : INSN_MOVZ) | WIDE | i << 21 |
 		                                 (uint32_t)(target >> 16 * i & 0xffff) << 5 |
 		                                 ADDRESS);
-	place_u32(place + 4 * (HOST_CALL_INSNS - 1), INSN_BLR | ADDRESS << 5);
+	place_u32(place + at, INSN_BLR | ADDRESS << 5);
 }
 
 static void make_island(struct code *code)
