@@ -72,6 +72,7 @@ enum {
 #define INSN_BR         0xd61f0000u
 #define INSN_BLR        0xd63f0000u
 #define INSN_RET        0xd65f03c0u
+#define INSN_NOP        0xd503201fu
 #define HOST_CALL_INSNS 4u // of a call of C: its address, and BLR
 
 // Loads and stores: the size's logarithm << 30, one of the first four, one of the last three.
