@@ -22,7 +22,7 @@ help:
 	@echo 'make          build everything into build/'
 	@echo 'make demo     show Raio at work on real packets (a minute)'
 	@echo 'make check    build and pass all tests'
-	@echo 'make bench    run all benchmarks; BENCH=NAME one of them: ports maps swap start'
+	@echo 'make bench    run all benchmarks; BENCH=NAME one of them: engine maps card ports swap start'
 	@echo 'make install  install below PREFIX (default /usr/local)'
 	@echo 'make clean    remove build/'
 .DEFAULT_GOAL := build

@@ -173,7 +173,7 @@ static FOREIGN long redirect(uint32_t port, uint64_t flags)
 MAPS(CALLS)
 
 #define ENTRY(name)                                                                                \
-	{#name, sizeof(*name.key), sizeof(*name.value), lookup_##name, update_##name,              \
+	{#name, TYPE(name), sizeof(*name.key), sizeof(*name.value), lookup_##name, update_##name,  \
 	        delete_##name},
 static const struct limit_map entries[] = {MAPS(ENTRY)};
 const struct limit_function MAPS_JOIN(limit_, FUNCTION) = {

@@ -9,7 +9,7 @@ struct lookup_place;
 // The helpers as the limit has them, one map each, so that rte_bpf may call the same.
 struct limit_map {
 	const char *name;
-	uint32_t key_size, value_size;
+	uint32_t type, key_size, value_size;
 	void *(*lookup)(const void *key);
 	long (*update)(const void *key, const void *value, uint64_t flags);
 	long (*remove)(const void *key);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <string.h>
 #if defined(__SSE4_1__)
 #include <smmintrin.h>
@@ -24,6 +25,16 @@ static inline __attribute__((always_inline)) uint64_t lookup_fold(uint64_t a, ui
 {
 	__uint128_t product = (__uint128_t)a * b;
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+// What stands in a map's area; the compiler need not ask whether it is NULL.
+static inline __attribute__((always_inline)) void *lookup_value(
+        const struct lookup_place *place, uint32_t index, uint32_t stride)
+{
+	void *value = place->in.values + (size_t)index * stride;
+	if (!value)
+		__builtin_unreachable();
+	return value;
 }
 
 // Four bits: which of four words are `key`.
@@ -88,7 +99,7 @@ static inline __attribute__((always_inline)) void *lookup_hash(const struct look
 	uint8_t *used = bucket + MAP_BUCKET_USED + slot;
 	if (marks && !load_relaxed(used))
 		store_relaxed(used, 1);
-	return in->values + (size_t)(at - 1) * stride;
+	return lookup_value(place, at - 1, stride);
 }
 
 // With the length of a whole IPv4 address in the key.
@@ -99,7 +110,7 @@ static inline __attribute__((always_inline)) void *lookup_lpm(
 	uint32_t length, ip;
 	memcpy(&length, key, 4);
 	memcpy(&ip, (const uint8_t *)key + 4, 4);
-	if (length != 32)
+	if (length != 32 || __builtin_expect(in->path != MAP_PATH_LPM, 0))
 		return lookup_copied(place, 8, key);
 	ip = __builtin_bswap32(ip);
 	uint32_t entry = load_acquire(&in->root[ip >> in->root_shift]);
@@ -110,7 +121,7 @@ static inline __attribute__((always_inline)) void *lookup_lpm(
 		entry = load_acquire(&in->shorts[ip >> 24]);
 	if (__builtin_expect(entry & MAP_LPM_KIND, 0))
 		return lookup_copied(place, 8, key);
-	return entry ? in->values + (size_t)(entry - 1) * stride : NULL;
+	return entry ? lookup_value(place, entry - 1, stride) : NULL;
 }
 
 static inline __attribute__((always_inline)) enum map_path lookup_path(
@@ -132,13 +143,20 @@ static inline __attribute__((always_inline)) enum map_path lookup_path(
 	}
 }
 
+// Whether the map is what lookup() takes maps of its kind for.
+static inline bool lookup_fits(const struct lookup_place *place, uint32_t type, uint32_t key_size)
+{
+	enum map_path path = lookup_path(type, key_size);
+	return path == MAP_PATH_CALL || path == MAP_PATH_LPM || path == place->in.path;
+}
+
 static inline __attribute__((always_inline)) void *lookup(const struct lookup_place *place,
         uint32_t type, uint32_t key_size, uint32_t value_size, const void *key)
 {
 	const struct map_inline *in = &place->in;
 	enum map_path path = lookup_path(type, key_size);
 	uint32_t stride = (value_size + 7) / 8 * 8, index;
-	if (__builtin_expect(path == MAP_PATH_CALL || in->path != path, 0))
+	if (path == MAP_PATH_CALL)
 		return lookup_copied(place, key_size, key);
 	if (path == MAP_PATH_HASH)
 		return lookup_hash(place, key_size, stride, type == BPF_MAP_TYPE_LRU_HASH, key);
@@ -147,5 +165,5 @@ static inline __attribute__((always_inline)) void *lookup(const struct lookup_pl
 	memcpy(&index, key, 4);
 	if (index >= in->limit || (path == MAP_PATH_DEVMAP && !load_acquire(&in->taken[index])))
 		return NULL;
-	return in->values + (size_t)index * stride;
+	return lookup_value(place, index, stride);
 }

@@ -39,11 +39,13 @@ static int limit_open(const struct load *load, void **state, struct error *err)
 		if (place->map) {
 			map_inline(place->map, &place->in);
 			place->function = map_lookup_function(place->map);
-			continue;
+			if (lookup_fits(place, named->type, named->key_size))
+				continue;
 		}
 		free(side);
-		return error_set(
-		        err, ENOENT, "the object has no map %s: is it an older one?", named->name);
+		return error_set(err, ENOENT,
+		        "map %s is not in the object, or not one that is looked up in place",
+		        named->name);
 	}
 	*state = side;
 	return 0;
