@@ -79,14 +79,15 @@ static void plan_pending(struct compiler *compiler, bool *proposed)
 		compiler->pending[i] = now;
 		now = pending_behind(compiler, i);
 		enum opcode_kind kind = opcode_of(&compiler->insns[i])->kind;
+		falls = kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT;
 		if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) {
 			uint32_t target = target_of(&compiler->insns[i], i);
+			falls |= target == i + 1; // no jump is made of it
 			if (target > i && !proposed[target]) {
 				proposed[target] = true;
 				compiler->pending[target] = now;
 			}
 		}
-		falls = kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT;
 		i += insn_is_lddw(&compiler->insns[i]);
 	}
 }
