@@ -36,12 +36,14 @@ enum map_path {
 //
 // Look-up: load the version; then compare the key's words with those of all four entries; then
 // load the number of the first that is alike, which gives the value unless it is 0; then compare
-// the version with the first. If there was a hit in an LRU and used[i] is 0, store 1 there.
+// the version with the first. If there was a hit in an LRU and used[i] is not MAP_BUCKET_MARK, store
+// that there.
 // Of two entries alike the first is right: an entry that is gone never stands in front.
 #define MAP_BUCKET_SLOTS   4u
 #define MAP_BUCKET_VERSION 0u
 #define MAP_BUCKET_NEXT    4u
 #define MAP_BUCKET_USED    8u
+#define MAP_BUCKET_MARK    2u
 #define MAP_BUCKET_NUMBERS 16u
 #define MAP_BUCKET_WORDS   32u
 #define MAP_WORDS_MAX      3u
