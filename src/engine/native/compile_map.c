@@ -288,8 +288,8 @@ static void lookup_hash(struct compiler *compiler, const struct lookup *lookup)
 	if (path->marks) {
 		uint32_t marked = asm_label(code);
 		asm_load(code, REG_T0, mem_at(REG_R2, MAP_BUCKET_USED), 1, false);
-		asm_branch_constant(code, BPF_JNE, REG_T0, 0, false, marked);
-		asm_store_constant(code, mem_at(REG_R2, MAP_BUCKET_USED), 1, 1);
+		asm_branch_constant(code, BPF_JEQ, REG_T0, MAP_BUCKET_MARK, false, marked);
+		asm_store_constant(code, mem_at(REG_R2, MAP_BUCKET_USED), MAP_BUCKET_MARK, 1);
 		asm_bind(code, marked);
 	}
 	value_address(compiler, lookup, REG_R0, 1);
