@@ -131,12 +131,10 @@ void helper_refresh_packet(struct engine *engine)
 	context->md.data_meta = packet->frame + packet->meta;
 }
 
-// What every run begins with, whatever the one before did.
-static void begin(struct engine *engine, struct generation *generation)
+// As every run finds it, however the one before ended.
+static void reset(struct engine *engine)
 {
-	engine->generation = generation;
-	engine->program = &generation->programs[generation->image->entry];
-	engine->budget = (int64_t)generation->budget;
+	engine->program = &engine->generation->programs[engine->generation->image->entry];
 	engine->tail_calls = 0;
 	engine->tail_target = NULL;
 	engine->fault = FAULT_NONE;
@@ -144,6 +142,14 @@ static void begin(struct engine *engine, struct generation *generation)
 	engine->fault_address = 0;
 	engine->redirect = REDIRECT_NONE;
 	engine->keys_used = 0;
+	access_leave_frame(engine, 0);
+}
+
+static void begin(struct engine *engine, struct generation *generation)
+{
+	engine->generation = generation;
+	engine->budget = (int64_t)generation->budget;
+	reset(engine);
 	access_enter_frame(engine, 0);
 	engine->stats.packets++;
 }
@@ -193,39 +199,68 @@ static void read_verdict(
 	}
 }
 
-static void run_packet(struct engine *engine, struct generation *generation, struct packet *packet,
-        struct verdict *verdict)
+void engine_verdict(
+        struct engine *engine, struct packet *packet, struct verdict *verdict, uint64_t r0)
+{
+	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = (uint32_t)r0};
+	if (engine->fault) {
+		verdict->result = 0;
+		abort_verdict(engine, verdict);
+	} else {
+		read_verdict(engine, packet, verdict);
+	}
+	if (verdict->ports)
+		packet->out = (uint8_t)__builtin_ctzll(verdict->ports);
+}
+
+static void interpret_packet(struct engine *engine, struct generation *generation,
+        struct packet *packet, struct verdict *verdict)
 {
 	struct context *context = (struct context *)(engine->base + engine->context);
 	engine->packet = packet;
 	engine->exposed = packet->meta;
 	helper_refresh_packet(engine);
 	context->md.ingress_ifindex = packet->port + 1u;
-	context->md.rx_queue_index = 0;
-	context->md.egress_ifindex = 0;
 	context->arrival_ns = packet->arrival_ns;
 	begin(engine, generation);
-
 	uint64_t r[REGISTERS] = {[1] = engine->context, [10] = engine->stack_top};
-	bool done = engine_enter(engine, generation->image->entry, 0, r);
+	interpret(engine, engine->program->insns, r);
 	helper_release(engine);
-	*verdict = (struct verdict){.verdict = XDP_ABORTED, .result = done ? (uint32_t)r[0] : 0};
-	if (done)
-		read_verdict(engine, packet, verdict);
-	else
-		abort_verdict(engine, verdict);
-	if (verdict->ports)
-		packet->out = (uint8_t)__builtin_ctzll(verdict->ports);
+	engine_verdict(engine, packet, verdict, r[0]);
+}
+
+// Emitted code goes through the burst, and comes back for packets that fault.
+static void run_native(struct engine *engine, struct generation *generation, struct packet *packets,
+        struct verdict *verdicts, uint32_t count)
+{
+	engine->generation = generation;
+	engine->stats.packets += count;
+	for (uint32_t i = 0; i < count; i++) {
+		reset(engine);
+		native_burst(engine, generation->native, &packets[i], &verdicts[i], count - i);
+		if (!engine->fault)
+			break;
+		i = (uint32_t)(engine->packet - packets);
+		helper_release(engine);
+		engine_verdict(engine, &packets[i], &verdicts[i], 0);
+	}
 }
 
 void engine_run(struct engine *engine, struct generation *generation, struct packet *packets,
         struct verdict *verdicts, uint32_t count)
 {
+	struct context *context = (struct context *)(engine->base + engine->context);
 	// Another generation may stand where one that was freed since the last burst stood.
 	engine->window = NULL;
+	context->md.rx_queue_index = 0;
+	context->md.egress_ifindex = 0;
 	map_enter();
-	for (uint32_t i = 0; i < count; i++)
-		run_packet(engine, generation, &packets[i], &verdicts[i]);
+	if (engine->is_native && generation->native) {
+		run_native(engine, generation, packets, verdicts, count);
+	} else {
+		for (uint32_t i = 0; i < count; i++)
+			interpret_packet(engine, generation, &packets[i], &verdicts[i]);
+	}
 	map_leave();
 }
 

@@ -56,6 +56,10 @@ bool helper_context(struct engine *engine, uint64_t address);
 // Writes xdp_md and the windows from the packet's descriptor, after that has moved.
 void helper_refresh_packet(struct engine *engine);
 
+// The verdict of a packet whose program returned r0, or faulted.
+void engine_verdict(
+        struct engine *engine, struct packet *packet, struct verdict *verdict, uint64_t r0);
+
 // Runs a function of a program of the generation in the frame at engine->depth, on this engine's
 // kind: r as interpret() has it. False: it faulted.
 bool engine_enter(struct engine *engine, uint32_t program, uint32_t function, uint64_t *r);

@@ -56,7 +56,7 @@ struct compiler {
 	uint64_t blind;        // the key of constants
 	uint32_t *functions;   // labels of the program's functions
 	uint32_t thunk_access; // labels of what all programs share
-	uint32_t thunk_clean;
+	uint32_t thunk_clean, thunk_release;
 
 	struct pending *pending; // before each instruction
 	uint32_t *need;          // budget that a way from here may take before it is checked again
@@ -123,6 +123,8 @@ void compile_call(struct compiler *compiler, uint32_t insn);
 void compile_helper(struct compiler *compiler, uint32_t insn, int32_t charged);
 void compile_fault_check(struct compiler *compiler, uint32_t insn);
 void compile_clear_arguments(struct compiler *compiler, uint32_t insn);
+void compile_clean_frame(struct compiler *compiler); // FRAME's, if it is not clean
+void compile_release(struct compiler *compiler);     // what the packet holds
 void compile_thunks(struct compiler *compiler);
 
 // compile_map.c: operations that are done in place, at the helper's fixed cost
@@ -141,7 +143,24 @@ uint32_t slots_overlapping(const struct compiler *compiler, int64_t offset, uint
 void slots_spill(struct compiler *compiler, uint32_t mask);
 void slots_fill(struct compiler *compiler, uint32_t mask);
 
+// What a generation's programs want set for each packet.
+struct uses {
+	uint32_t context;    // fields of xdp_md by offset / 4; UINT32_MAX: all
+	uint32_t entry_live; // registers that the entry reads before it writes them
+	bool windows;        // packet_start and packet_end, for checked accesses
+	bool holds;          // locks or records that must be let go
+	bool needs_clean;    // the entry wants a clean frame
+};
+
+// compile_burst.c
+void compile_uses(const struct compiler *compiler, struct uses *uses); // adds one program's
+void compile_burst(struct compiler *compiler, const struct uses *uses, uint32_t entry);
+// Whether the helper called looks at windows and context: native_refresh() comes before it.
+bool compile_needs_refresh(const struct compiler *compiler, uint32_t insn);
+
 // runtime.c: called by emitted code.
+void native_refresh(struct engine *engine);
+void native_release(struct engine *engine);
 uint8_t *native_access(struct engine *engine, uint64_t address, uint64_t what);
 uint64_t native_resume(struct engine *engine, uint64_t *r, uint64_t program, uint64_t insn);
 void native_fault(struct engine *engine, uint64_t program, uint64_t insn);

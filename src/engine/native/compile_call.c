@@ -107,6 +107,10 @@ void compile_helper(struct compiler *compiler, uint32_t insn, int32_t charged)
 	counts_flush_budget(compiler, (struct pending){.budget = charged});
 	for (uint32_t i = 0; i < count; i++)
 		asm_store(code, mem_at(REG_SP, SCRATCH_ARGS + 8 * (int32_t)i), reg_of(1 + i), 8);
+	if (compile_needs_refresh(compiler, insn)) {
+		asm_move(code, REG_R1, REG_ENGINE, true);
+		asm_call_host(code, (const void *)native_refresh);
+	}
 	asm_move(code, REG_R1, REG_ENGINE, true);
 	asm_lea(code, REG_R2, mem_at(REG_SP, SCRATCH_ARGS));
 	asm_call_host(code, function_of(call));
@@ -181,7 +185,7 @@ static void move_frame(struct compiler *compiler, int frames)
 	asm_memory_add(code, ENGINE_FIELD(depth), frames);
 }
 
-static void clean_frame(struct compiler *compiler)
+void compile_clean_frame(struct compiler *compiler)
 {
 	struct code *code = compiler->code;
 	uint32_t clean = asm_label(code);
@@ -190,6 +194,18 @@ static void clean_frame(struct compiler *compiler)
 	asm_branch_memory(code, BPF_JLE, REG_T0, ENGINE_FIELD(stack_dirty), 8, clean);
 	asm_call(code, compiler->thunk_clean);
 	asm_bind(code, clean);
+}
+
+// Seldom: a program that ends while it holds a lock or a record.
+void compile_release(struct compiler *compiler)
+{
+	struct code *code = compiler->code;
+	uint32_t release = asm_label(code), free = asm_label(code);
+	asm_branch_memory_constant(code, BPF_JNE, ENGINE_FIELD(lock), 0, 8, release);
+	asm_branch_memory_constant(code, BPF_JEQ, ENGINE_FIELD(reserved_count), 0, 4, free);
+	asm_bind(code, release);
+	asm_call(code, compiler->thunk_release);
+	asm_bind(code, free);
 }
 
 static void compile_function_call(struct compiler *compiler, uint32_t insn)
@@ -207,7 +223,7 @@ static void compile_function_call(struct compiler *compiler, uint32_t insn)
 	slots_spill(compiler, compiler->slots_live[insn]);
 	move_frame(compiler, 1);
 	if (compiler->analysis->functions[callee].reads_unwritten)
-		clean_frame(compiler);
+		compile_clean_frame(compiler);
 	asm_call(code, compiler->functions[callee]);
 	move_frame(compiler, -1);
 	if (compiler->tail_calls) {
@@ -250,4 +266,5 @@ void compile_thunks(struct compiler *compiler)
 {
 	emit_thunk(compiler, compiler->thunk_access, (const void *)native_access);
 	emit_thunk(compiler, compiler->thunk_clean, (const void *)native_clean);
+	emit_thunk(compiler, compiler->thunk_release, (const void *)native_release);
 }

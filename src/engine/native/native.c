@@ -29,6 +29,8 @@ struct native {
 	const uint8_t *code;
 	uint32_t size;
 	enter_fn *enter;
+	const uint8_t *burst;
+	struct uses uses;
 	struct native_program *programs;
 	uint32_t program_count;
 };
@@ -69,8 +71,13 @@ static int add_program(struct native *native, const struct compiler *shared, uin
 	if (r) {
 		error_set(err, -r, "out of memory for machine code");
 	} else {
-		program->functions = TAKE_PTR(compiler.functions);
 		program->needs_clean = analysis->functions[0].reads_unwritten;
+		if (index == compiler.generation->image->entry) {
+			native->uses.needs_clean = program->needs_clean;
+			native->uses.entry_live = analysis->functions[0].entry_live;
+		}
+		compile_uses(&compiler, &native->uses);
+		program->functions = TAKE_PTR(compiler.functions);
 	}
 	compiler_clear(&compiler);
 	analysis_free(&analysis);
@@ -89,19 +96,23 @@ static void take_positions(struct native *native, struct generation *generation,
 	}
 }
 
-static int add_programs(
-        struct native *native, struct compiler *compiler, bool is_bare, struct error *err)
+static int add_programs(struct native *native, struct compiler *compiler, uint32_t burst,
+        bool is_bare, struct error *err)
 {
 	struct code *code = compiler->code;
 	asm_entry(code, offsetof(struct engine, native_sp));
 	compiler->thunk_access = asm_label(code);
 	compiler->thunk_clean = asm_label(code);
+	compiler->thunk_release = asm_label(code);
 	compile_thunks(compiler);
 	for (uint32_t i = 0; i < native->program_count; i++) {
 		int r = add_program(native, compiler, i, is_bare, err);
 		if (r)
 			return r;
 	}
+	uint32_t entry = compiler->generation->image->entry;
+	asm_bind(code, burst);
+	compile_burst(compiler, &native->uses, native->programs[entry].functions[0]);
 	int r = code_error(code);
 	return r ? error_set(err, -r, "cannot put the program's machine code together: %s",
 	                   r == -ENOMEM ? "out of memory" : "it is too long")
@@ -133,7 +144,8 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
 	};
 	if (getrandom(&compiler.blind, sizeof(compiler.blind), 0) != sizeof(compiler.blind))
 		return error_set(err, errno, "no random numbers for machine code");
-	int r = add_programs(new, &compiler, is_bare, err);
+	uint32_t burst = asm_label(code);
+	int r = add_programs(new, &compiler, burst, is_bare, err);
 	if (r)
 		return r;
 	take_positions(new, generation, code);
@@ -142,6 +154,7 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
 	if (r)
 		return r;
 	new->enter = (enter_fn *)(uintptr_t) new->code;
+	new->burst = new->code + asm_position(code, burst);
 	*native = TAKE_PTR(new);
 	return 0;
 }
@@ -160,11 +173,6 @@ void native_free(struct native **native)
 	*native = NULL;
 }
 
-bool native_needs_clean(const struct native *native, uint32_t program)
-{
-	return native->programs[program].needs_clean;
-}
-
 const uint8_t *native_code(const struct native *native, uint32_t *size)
 {
 	*size = native->size;
@@ -177,6 +185,14 @@ bool native_run(struct engine *engine, const struct native *native, uint32_t pro
 	const void *code = native->code + native->programs[program].functions[function];
 	r[0] = native->enter(engine, engine->base, engine->base + r[10], code, &r[1]);
 	return engine->fault == FAULT_NONE;
+}
+
+void native_burst(struct engine *engine, const struct native *native, struct packet *packets,
+        struct verdict *verdicts, uint32_t count)
+{
+	const uint64_t args[5] = {
+	        (uintptr_t)packets, (uintptr_t)verdicts, (uintptr_t)(packets + count)};
+	native->enter(engine, engine->base, engine->base + engine->stack_top, native->burst, args);
 }
 
 // A tail call goes through: its target's first function takes this frame.

@@ -12,6 +12,8 @@ struct engine;
 struct error;
 struct generation;
 struct native;
+struct packet;
+struct verdict;
 
 bool native_offered(void);
 // Compiles all programs of a linked generation. Accepts what the interpreter accepts. Errors:
@@ -25,8 +27,10 @@ void native_free(struct native **native);
 // `r`; R0 into r[0]. False: a fault, which stands in `engine` with its place.
 bool native_run(struct engine *engine, const struct native *native, uint32_t program,
         uint32_t function, uint64_t *r);
-// Whether its entry needs zeroed stack memory.
-bool native_needs_clean(const struct native *native, uint32_t program);
+// Runs the entry program over `count` packets, at least one, and gives their verdicts, up to the
+// end or to the first fault, which stands in `engine`; engine->packet is the packet then.
+void native_burst(struct engine *engine, const struct native *native, struct packet *packets,
+        struct verdict *verdicts, uint32_t count);
 
 // The code, for tests: `size` bytes.
 const uint8_t *native_code(const struct native *native, uint32_t *size);

@@ -4,13 +4,27 @@
 
 #include "base/log.h"
 #include "engine/access.h"
+#include "engine/helpers.h"
 #include "engine/interpreter.h"
 #include "engine/native/compile.h"
 #include "engine/native/native.h"
 
+// Windows and context from the packet's descriptor; emitted code keeps only what it needs itself.
+void native_refresh(struct engine *engine)
+{
+	if (engine->packet)
+		helper_refresh_packet(engine);
+}
+
+void native_release(struct engine *engine)
+{
+	helper_release(engine);
+}
+
 // Host address of an access that was not proven, or NULL. A proven one is asked for in tests only.
 uint8_t *native_access(struct engine *engine, uint64_t address, uint64_t what)
 {
+	native_refresh(engine);
 	uint64_t size = what & 0xff;
 	uint8_t *host = what & ACCESS_WRITE ? access_write(engine, address, size)
 	                                    : access_read(engine, address, size);
@@ -26,6 +40,7 @@ uint8_t *native_access(struct engine *engine, uint64_t address, uint64_t what)
 // fault.
 uint64_t native_resume(struct engine *engine, uint64_t *r, uint64_t program, uint64_t insn)
 {
+	native_refresh(engine);
 	engine->program = &engine->generation->programs[program];
 	return !interpret(engine, &engine->program->insns[insn], r);
 }
