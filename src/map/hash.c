@@ -11,8 +11,8 @@
 // sees the old value or the new one whole and never misses the key. Spare numbers beyond
 // max_entries serve that; per-CPU copies are written in place.
 //
-// An LRU that is full gives up an entry by the clock algorithm: a hand goes round the buckets and
-// takes a mark off each entry that was new or used, and gives up the first that has none.
+// An LRU that is full gives up an entry by the clock algorithm: a hand goes round the buckets,
+// gives up those entries that have no mark, and takes one off the others as it goes on.
 #include "map/hash.h"
 
 #include <errno.h>
@@ -85,7 +85,7 @@ int hash_start(struct map *map)
 	hash->spare_count = spare_count(&map->def);
 	hash->node_count = map->def.max_entries + hash->spare_count;
 	hash->copy_size = map->is_per_cpu ? copy_size(&map->def) : 0;
-	size_t overflow = hash->node_count / (SLOTS + 1) + 1;
+	size_t overflow = hash->node_count / SLOTS + 1;
 	hash->buckets = mem_new_hot(buckets, hash->bucket_size);
 	hash->overflow = mem_new(overflow, hash->bucket_size);
 	hash->keys = apart ? mem_new(hash->node_count, hash->key_stride) : NULL;
@@ -272,27 +272,35 @@ static void pool_give(struct hash *hash, uint32_t i)
 	spin_unlock(&hash->lock);
 }
 
-// The hand comes to a chain, which is locked: takes a mark off all, and chooses the first that had
-// fewer than `marks`.
-static bool hand_choose(const struct hash *hash, struct bucket *home, uint32_t marks,
-        uint32_t *passed, struct hash_place *chosen)
+// The hand is at a chain, which is locked: chooses the first entry with fewer than `marks`, or
+// takes a mark off each.
+static bool hand_choose(
+        const struct hash *hash, struct bucket *home, uint32_t marks, struct hash_place *chosen)
 {
-	bool found = false;
+	for (struct bucket *bucket = home;; bucket = overflow_at(hash, bucket->next)) {
+		for (uint32_t slot = 0; slot < SLOTS; slot++) {
+			if (!bucket->number[slot] || load_relaxed(&bucket->used[slot]) >= marks)
+				continue;
+			*chosen = (struct hash_place){bucket, slot, bucket->number[slot]};
+			return true;
+		}
+		if (!bucket->next)
+			return false;
+	}
+}
+
+static uint32_t hand_pass(const struct hash *hash, struct bucket *home)
+{
+	uint32_t count = 0;
 	for (struct bucket *bucket = home;; bucket = overflow_at(hash, bucket->next)) {
 		for (uint32_t slot = 0; slot < SLOTS; slot++) {
 			uint8_t used = load_relaxed(&bucket->used[slot]);
-			if (!bucket->number[slot])
-				continue;
-			if (!found && used < marks) {
-				*chosen = (struct hash_place){bucket, slot, bucket->number[slot]};
-				found = true;
-			} else if (used) {
+			if (bucket->number[slot] && used)
 				store_relaxed(&bucket->used[slot], (uint8_t)(used - 1));
-			}
-			++*passed;
+			count += bucket->number[slot] != 0;
 		}
 		if (!bucket->next)
-			return found;
+			return count;
 	}
 }
 
@@ -300,19 +308,21 @@ static bool hand_choose(const struct hash *hash, struct bucket *home, uint32_t m
 // empty every number is in the table, in the pool, or lent out.
 static uint32_t lru_take(struct hash *hash)
 {
-	uint32_t number = pool_take(hash), passed = 0, buckets = 1;
-	buckets += (uint32_t)(hash->mask / hash->bucket_size);
+	uint32_t number = pool_take(hash), passed = 0;
+	uint32_t buckets = (uint32_t)(hash->mask / hash->bucket_size) + 1;
 	for (uint64_t step = 0; !number && step < 4ull * buckets; step++) {
-		uint32_t at = __atomic_fetch_add(&hash->hand, 1, __ATOMIC_RELAXED) & (buckets - 1);
+		uint32_t hand = load_relaxed(&hash->hand), at = hand & (buckets - 1);
 		struct bucket *home =
 		        (struct bucket *)(hash->buckets + (size_t)at * hash->bucket_size);
 		struct hash_place place;
 		bucket_lock(home);
-		uint32_t marks = 1 + passed / HAND_LIMIT;
-		if (hand_choose(hash, home, marks, &passed, &place)) {
+		if (hand_choose(hash, home, 1 + passed / HAND_LIMIT, &place)) {
 			place_empty(hash, home, &place);
 			__atomic_fetch_sub(&hash->count, 1, __ATOMIC_RELAXED);
 			number = taken(place.number);
+		} else if (__atomic_compare_exchange_n(&hash->hand, &hand, hand + 1, false,
+		                   __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+			passed += hand_pass(hash, home);
 		}
 		bucket_unlock(home);
 	}

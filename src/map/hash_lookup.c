@@ -6,9 +6,6 @@
 #include "map/hash.h"
 #include "map/hash_table.h"
 
-#define SELECT(condition, a, b)                                                                    \
-	(__builtin_expect_with_probability(!!(condition), 1, 0.5) ? (a) : (b))
-
 static void *look_further(struct hash *hash, const struct hash_words *words, uint32_t cpu)
 {
 	struct hash_place place;
@@ -31,7 +28,7 @@ static inline __attribute__((always_inline)) struct hash_words one_word(
         const struct hash *hash, uint64_t key)
 {
 	return (struct hash_words){
-	        .code = hash_fold(key ^ hash->seed.word[0], hash->seed.word[1]),
+	        .code = hash_words(&hash->seed, key, 0),
 	        .word = {key},
 	};
 }
@@ -40,7 +37,7 @@ static inline __attribute__((always_inline)) struct hash_words two_words(
         const struct hash *hash, uint64_t first, uint64_t second)
 {
 	return (struct hash_words){
-	        .code = hash_fold(first ^ hash->seed.word[0], second ^ hash->seed.word[1]),
+	        .code = hash_words(&hash->seed, first, second),
 	        .word = {first, second},
 	};
 }

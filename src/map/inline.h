@@ -49,19 +49,19 @@ enum map_path {
 #define MAP_WORDS_MAX      3u
 
 // The hash of a key of `words` words (uint64_t; fold(a, b) = low ^ high half of the product a * b):
-//	1 word:  fold(word0 ^ seed0, seed1)
-//	2 words: fold(word0 ^ seed0, word1 ^ seed1)
-//	3 words: fold(word2 ^ (the hash of the first two), seed1)
+//	hash = fold(word0 ^ seed0, word1 ^ seed1)      word1 is 0 where there is one word
+//	hash = fold(word2 ^ hash, seed1)               three words only
+//	hash = fold(hash ^ seed0, seed1)
 
 // An entry of the LPM's tables, by its two top bits.
 #define MAP_LPM_KIND 0xc0000000u // both 0: the number of a rule, 0 for none
 #define MAP_LPM_NODE 0x40000000u // the rest is the number of a node: 256 entries by the next byte
 #define MAP_LPM_CELL 0x80000000u // call the function
 
-// LPM look-up of a key with length 32 (else call), `ip` in host order: load root[ip >> root_shift];
-// where root_shift is 8 and it is a node, then load nodes[number * 256 + (ip & 255)]; if the entry
-// is 0, load shorts[ip >> 24]; a rule gives the value, 0 none, anything else calls.
-// Before it: if *charge is not 0, call the helper, which charges it to the budget.
+// LPM look-up of a key with length 32 (else call), `ip` in host order: load root[ip >> 8]; where it
+// is a node, then load nodes[number * 256 + (ip & 255)]; if the entry is 0, load shorts[ip >> 24];
+// a rule gives the value, 0 none, anything else calls. Before it: if *charge is not 0, call the
+// helper, which charges it to the budget.
 
 struct map_inline {
 	enum map_path path;

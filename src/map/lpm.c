@@ -75,10 +75,10 @@ static int lpm_start(struct map *map)
 	if (!lpm->rules || !lpm->buckets || !lpm->lengths ||
 	        pool_new(&lpm->rule_pool, (uint32_t)rules))
 		return -ENOMEM;
-	// What rules need at most; nodes are counted as they come.
 	map->memory =
 	        buckets * sizeof(*lpm->buckets) +
 	        rules * (lpm->rule_stride + sizeof(*lpm->rule_pool.free) + sizeof(struct cell));
+	mem_hot(map->area, map->area_size);
 	if (getrandom(&lpm->seed, sizeof(lpm->seed), 0) != sizeof(lpm->seed))
 		return -EIO;
 	lpm->seed.word[1] |= 1;
@@ -161,7 +161,7 @@ static void *value_at(const struct lpm *lpm, uint32_t rule)
 }
 
 // As in the kernel, a key's length bounds the match; keys of packets have the whole length.
-static void *lpm_lookup(struct map *map, const void *key, uint32_t cpu)
+static void *look_up(struct map *map, const void *key, uint32_t cpu)
 {
 	(void)cpu;
 	const struct lpm *lpm = (const struct lpm *)map;
@@ -176,6 +176,53 @@ static void *lpm_lookup(struct map *map, const void *key, uint32_t cpu)
 		rule = find_cover(lpm, &prefix);
 	}
 	return rule ? value_at(lpm, rule) : NULL;
+}
+
+// What most look-ups of IPv4 addresses need: no cell.
+static void *look_up_ipv4(struct map *map, const void *key, uint32_t cpu)
+{
+	const struct lpm *lpm = (const struct lpm *)map;
+	const uint8_t *data = (const uint8_t *)key + 4;
+	uint32_t address = (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 |
+	                   (uint32_t)data[2] << 8 | data[3];
+	if (length_of(key) != 32)
+		return look_up(map, key, cpu);
+	uint32_t entry = load_acquire(&lpm->root[address >> 8]);
+	uint32_t other = load_acquire(&lpm->shorts[address >> 24]);
+	if ((entry & ENTRY_KIND) == ENTRY_NODE)
+		entry = load_acquire(
+		        &lpm->nodes[(size_t)((entry & ~ENTRY_KIND) - 1) * NODE_WIDTH + data[3]]);
+	if (entry & ENTRY_KIND)
+		return look_up(map, key, cpu);
+	entry = SELECT(entry, entry, other);
+	return entry ? value_at(lpm, entry) : NULL;
+}
+
+static map_lookup_fn lpm_lookup_for(const struct map *map)
+{
+	return map->def.key_size == 8 ? look_up_ipv4 : look_up;
+}
+
+static void *lpm_lookup(struct map *map, const void *key, uint32_t cpu)
+{
+	map_enter();
+	void *value = lpm_lookup_for(map)(map, key, cpu);
+	map_leave();
+	return value;
+}
+
+static void lpm_describe(const struct map *map, struct map_inline *description)
+{
+	const struct lpm *lpm = (const struct lpm *)map;
+	if (map->def.key_size != 8)
+		return;
+	description->path = MAP_PATH_LPM;
+	description->root = lpm->root;
+	description->nodes =
+	        (const uint32_t *)((uintptr_t)lpm->nodes - NODE_WIDTH * sizeof(uint32_t));
+	description->shorts = lpm->shorts;
+	description->root_shift = 8;
+	description->charge = &lpm->longest;
 }
 
 static void rule_set(struct lpm *lpm, uint32_t number, const void *key, const void *value)
@@ -291,9 +338,12 @@ static uint64_t lpm_effort(struct map *map, const void *key, bool changes, uint6
 		return 0;
 	if (changes || length < lpm->bits)
 		effort += length * LENGTH_COST;
-	if (changes && effort < limit)
+	if (changes && effort < limit) {
+		map_enter();
 		effort += trie_effort(
 		        lpm, (const uint8_t *)key + 4, (uint32_t)length, limit - effort);
+		map_leave();
+	}
 	return effort;
 }
 
@@ -390,4 +440,7 @@ const struct map_ops lpm_ops = {
         .follow = lpm_follow,
         .effort = lpm_effort,
         .count = lpm_count,
+        .in_section = true,
+        .describe = lpm_describe,
+        .lookup_for = lpm_lookup_for,
 };

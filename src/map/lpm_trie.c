@@ -1,21 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trie of the LPM map. The root looks at the first 16 bits of an address, each node at the
-// next 8. An entry leads to a node, or to a rule, or to a few cells: rules that are longer than the
-// way here, tried one after the other. Shorter rules are pushed down: every entry and every last
-// cell names the longest of them. So an IPv4 look-up in a full Internet table reads two or three
-// places and the value, and a sparse IPv6 table needs few nodes. Nodes are an optimisation: when
-// none are left, an entry has more cells.
+// The trie of the LPM map. The root looks at the first 24 bits of an address, each node at the next
+// 8. An entry leads to a node, or to a rule, or to a few cells: rules that are longer than the way
+// here, tried one after the other. Shorter rules are pushed down: every entry and every last cell
+// names the longest of them. Rules of up to 8 bits are not, they stand in a table that is looked at
+// where nothing longer matches: a default route need not be written 2^24 times. So an IPv4 look-up
+// reads one or two places and the value, and a sparse IPv6 table needs few nodes. The root is
+// virtual memory that costs what is used of it. Nodes are an optimisation: when none are left, an
+// entry has more cells.
 //
-// Readers take no lock. Each change is one store to one word. A node, cell or rule that is taken
-// out is counted (`freed`) before it can be used again; a look-up whose count changed begins again.
+// Readers take no lock. Each change is one store to one word. A node is whole before it is seen,
+// and is given back a grace period after it was taken out: who walks through nodes only needs to
+// look back at nothing. Cells and rules are used again at once, since a change must not fail for
+// want of one: they are counted (`freed`) before, and a look-up that came by a cell and finds that
+// the count has changed begins again. The rule that a look-up ends at is not read, so it may be
+// used again.
 #include <errno.h>
 #include <stdlib.h>
 
 #include "map/lpm.h"
 
-#define CELLS_MAX  3u // of one entry, before it becomes a node
-#define NODES_MIN  64u
-#define NODES_RATE 4u // rules for one node that may be made
+#define ROOT_BITS   24u
+#define CELLS_MAX   3u     // of one entry, before it becomes a node
+#define NODES_CHEAP 4096u  // that many may be made for the sake of one rule
+#define NODES_RATE  4u     // rules for one node that may be made beyond
+#define HOT_RULES   16384u // with so many the root is used everywhere
+
+// A rule that is longer than SHORT_BITS writes so many entries of the root at most.
+#define RULE_SPAN (1u << (ROOT_BITS - SHORT_BITS - 1))
 
 uint32_t pool_take(struct pool *pool)
 {
@@ -39,28 +50,77 @@ void lpm_give(struct lpm *lpm, struct pool *pool, uint32_t number)
 
 int trie_start(struct lpm *lpm)
 {
-	uint32_t rules = lpm->rule_pool.limit, nodes = NODES_MIN + rules / NODES_RATE;
-	lpm->root_bits = lpm->bits < 16 ? 8 : 16;
-	lpm->root = mem_new((size_t)1 << lpm->root_bits, sizeof(*lpm->root));
+	uint64_t rules = lpm->rule_pool.limit;
+	uint64_t nodes = (rules < NODES_CHEAP ? rules : NODES_CHEAP) + rules / NODES_RATE;
+	lpm->root_bits = lpm->bits < ROOT_BITS ? lpm->bits : ROOT_BITS;
+	size_t root = (size_t)1 << lpm->root_bits;
+	lpm->shorts = mem_new(1u << SHORT_BITS, sizeof(*lpm->shorts));
+	lpm->root = (rules < HOT_RULES ? mem_new : mem_new_hot)(root, sizeof(*lpm->root));
 	lpm->nodes = mem_new(nodes, NODE_WIDTH * sizeof(*lpm->nodes));
 	lpm->node_rules = mem_new(nodes, sizeof(*lpm->node_rules));
-	lpm->cells = mem_new(
-	        2 * (size_t)rules, sizeof(*lpm->cells)); // all of them, and once more to move
-	if (!lpm->root || !lpm->nodes || !lpm->node_rules || !lpm->cells ||
-	        pool_new(&lpm->node_pool, nodes) || pool_new(&lpm->cell_pool, 2 * rules))
+	lpm->leaving = mem_new(nodes, sizeof(*lpm->leaving));
+	lpm->waiting = mem_new(nodes, sizeof(*lpm->waiting));
+	lpm->cells = mem_new(2 * rules, sizeof(*lpm->cells)); // all of them, and once more to move
+	if (!lpm->shorts || !lpm->root || !lpm->nodes || !lpm->node_rules || !lpm->leaving ||
+	        !lpm->waiting || !lpm->cells || pool_new(&lpm->node_pool, (uint32_t)nodes) ||
+	        pool_new(&lpm->cell_pool, (uint32_t)(2 * rules)))
 		return -ENOMEM;
-	lpm->map.memory += ((size_t)1 << lpm->root_bits) * sizeof(*lpm->root);
+	if (root > rules * RULE_SPAN)
+		root = rules * RULE_SPAN;
+	lpm->map.memory += (root + (1u << SHORT_BITS)) * sizeof(*lpm->root) +
+	                   nodes * (NODE_WIDTH + 4) * sizeof(*lpm->nodes);
 	return 0;
 }
 
 void trie_stop(struct lpm *lpm)
 {
+	spin_lock(&lpm->lock);
+	lpm->stops = true;
+	spin_unlock(&lpm->lock);
+	if (lpm->has_waited)
+		grace_wait();
+	mem_free(lpm->shorts);
 	mem_free(lpm->root);
 	mem_free(lpm->nodes);
 	mem_free(lpm->node_rules);
+	mem_free(lpm->leaving);
+	mem_free(lpm->waiting);
 	mem_free(lpm->cells);
 	mem_free(lpm->node_pool.free);
 	mem_free(lpm->cell_pool.free);
+}
+
+static void grace_over(struct grace *grace);
+
+// One grace period runs at a time; nodes that leave meanwhile wait for the next one.
+static void grace_begin(struct lpm *lpm)
+{
+	uint32_t *empty = lpm->waiting;
+	lpm->waiting = lpm->leaving;
+	lpm->waiting_count = lpm->leaving_count;
+	lpm->leaving = empty;
+	lpm->leaving_count = 0;
+	lpm->has_waited = true;
+	grace_defer(&lpm->grace, grace_over);
+}
+
+static void grace_over(struct grace *grace)
+{
+	struct lpm *lpm = (struct lpm *)((uint8_t *)grace - offsetof(struct lpm, grace));
+	spin_lock(&lpm->lock);
+	while (lpm->waiting_count)
+		lpm->node_pool.free[lpm->node_pool.free_count++] =
+		        lpm->waiting[--lpm->waiting_count];
+	if (lpm->leaving_count && !lpm->stops)
+		grace_begin(lpm);
+	spin_unlock(&lpm->lock);
+}
+
+static void node_give(struct lpm *lpm, uint32_t number)
+{
+	lpm->leaving[lpm->leaving_count++] = number;
+	if (!lpm->waiting_count)
+		grace_begin(lpm);
 }
 
 static uint32_t *node_at(const struct lpm *lpm, uint32_t entry)
@@ -85,32 +145,48 @@ static inline bool number_matches(
 	return rule_matches(rule, load_relaxed(&rule->length), data, size);
 }
 
-// A node that is used again under a reader may lead it deeper than the address; then it begins
-// again.
+// Begins at the cells of an entry: the rule, or UINT32_MAX if it has to be looked up again.
+static uint32_t cells_lookup(
+        const struct lpm *lpm, uint32_t entry, uint32_t freed, const uint8_t *data, uint32_t size)
+{
+	uint64_t first = word_of(data, size);
+	while ((entry & ENTRY_KIND) == ENTRY_CELL) {
+		const struct cell *cell = cell_at(lpm, entry);
+		uint64_t mask = load_relaxed(&cell->mask);
+		uint32_t number = load_acquire(&cell->rule);
+		entry = load_acquire(&cell->other);
+		// A mask without a gap may be the beginning of a longer one.
+		if (!((load_relaxed(&cell->data) ^ first) & mask) &&
+		        (size <= 8 || ~mask || number_matches(lpm, number, data, size))) {
+			entry = number;
+			break;
+		}
+	}
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return load_relaxed(&lpm->freed) == freed ? entry : UINT32_MAX;
+}
+
+static inline __attribute__((always_inline)) uint32_t root_index(const uint8_t *data, uint32_t size)
+{
+	return size == 1   ? data[0]
+	       : size == 2 ? (uint32_t)data[0] << 8 | data[1]
+	                   : (uint32_t)data[0] << 16 | (uint32_t)data[1] << 8 | data[2];
+}
+
 static inline __attribute__((always_inline)) uint32_t lookup_sized(
         const struct lpm *lpm, const uint8_t *data, uint32_t size)
 {
 	uint32_t freed, entry;
-	uint64_t first = word_of(data, size);
 	do {
 		freed = load_acquire(&lpm->freed);
-		uint32_t at = size > 1 ? 2 : 1;
-		entry = load_acquire(&lpm->root[size > 1 ? data[0] << 8 | data[1] : data[0]]);
-		while ((entry & ENTRY_KIND) == ENTRY_NODE && at < size)
+		uint32_t at = size < ROOT_BITS / 8 ? size : ROOT_BITS / 8;
+		entry = load_acquire(&lpm->root[root_index(data, size)]);
+		while ((entry & ENTRY_KIND) == ENTRY_NODE)
 			entry = load_acquire(&node_at(lpm, entry)[data[at++]]);
-		while ((entry & ENTRY_KIND) == ENTRY_CELL) {
-			const struct cell *cell = cell_at(lpm, entry);
-			uint32_t number = load_acquire(&cell->rule);
-			if (!((load_relaxed(&cell->data) ^ first) & load_relaxed(&cell->mask)) &&
-			        (size <= 8 || number_matches(lpm, number, data, size))) {
-				entry = number;
-				break;
-			}
-			entry = load_acquire(&cell->other);
-		}
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while (load_relaxed(&lpm->freed) != freed || (entry & ENTRY_KIND));
-	return entry;
+		if ((entry & ENTRY_KIND) == ENTRY_CELL)
+			entry = cells_lookup(lpm, entry, freed, data, size);
+	} while (entry == UINT32_MAX);
+	return entry ? entry : load_acquire(&lpm->shorts[data[0]]);
 }
 
 uint32_t trie_lookup(const struct lpm *lpm, const uint8_t *data)
@@ -125,13 +201,16 @@ uint32_t trie_lookup(const struct lpm *lpm, const uint8_t *data)
 	}
 }
 
-// A table is the root or a node; its entries look at bits [base, end).
+// A table is that of short rules, the root or a node; its entries look at bits [base, end).
 struct table {
 	uint32_t *entries, base, end;
 };
 
-static struct table root_table(const struct lpm *lpm)
+// Where a rule of this length is looked for first.
+static struct table first_table(const struct lpm *lpm, uint32_t length)
 {
+	if (length <= SHORT_BITS)
+		return (struct table){lpm->shorts, 0, SHORT_BITS};
 	return (struct table){lpm->root, 0, lpm->root_bits};
 }
 
@@ -142,8 +221,8 @@ static struct table node_table(const struct lpm *lpm, uint32_t entry, uint32_t b
 
 static uint32_t index_in(const struct table *table, const struct rule *rule)
 {
-	const uint8_t *data = (const uint8_t *)rule->data + table->base / 8;
-	return table->end - table->base == 16 ? (uint32_t)data[0] << 8 | data[1] : data[0];
+	return root_index(
+	        (const uint8_t *)rule->data + table->base / 8, (table->end - table->base) / 8);
 }
 
 // The entries that a rule no longer than the table looks covers: `count` from `first`.
@@ -242,7 +321,10 @@ static void grow(struct lpm *lpm, uint32_t *entry, uint32_t base)
 	uint32_t count = 0, number, first = *entry;
 	for (uint32_t at = first; (at & ENTRY_KIND) == ENTRY_CELL; at = cell_at(lpm, at)->other)
 		count++;
-	if (count <= CELLS_MAX)
+	// Look-ups of IPv4 addresses are meant to need no cells.
+	bool is_cheap =
+	        lpm->bits == 32 && lpm->node_pool.fresh - lpm->node_pool.free_count < NODES_CHEAP;
+	if (count <= (is_cheap ? 0 : CELLS_MAX))
 		return;
 	number = pool_take(&lpm->node_pool);
 	if (!number) {
@@ -256,7 +338,6 @@ static void grow(struct lpm *lpm, uint32_t *entry, uint32_t base)
 	for (uint32_t at = first; (at & ENTRY_KIND) == ENTRY_CELL; at = cell_at(lpm, at)->other)
 		table_put(lpm, &table, cell_at(lpm, at)->rule, 0);
 	lpm->node_rules[number - 1] = count;
-	__atomic_fetch_add(&lpm->map.memory, NODE_WIDTH * sizeof(*entry), __ATOMIC_RELAXED);
 	store_release(entry, number | ENTRY_NODE);
 	for (uint32_t at = first, next; (at & ENTRY_KIND) == ENTRY_CELL; at = next) {
 		next = cell_at(lpm, at)->other;
@@ -268,8 +349,8 @@ static void grow(struct lpm *lpm, uint32_t *entry, uint32_t base)
 
 void trie_put(struct lpm *lpm, uint32_t rule, uint32_t old)
 {
-	struct table table = root_table(lpm);
 	const struct rule *what = rule_at(lpm, rule);
+	struct table table = first_table(lpm, what->length);
 	uint32_t *entry = NULL;
 	while (what->length > table.end) {
 		entry = &table.entries[index_in(&table, what)];
@@ -305,42 +386,41 @@ static void table_remove(struct lpm *lpm, const struct table *table, uint32_t ru
 	if (--lpm->node_rules[number - 1])
 		return;
 	store_release(entry, node.entries[0]);
-	__atomic_fetch_sub(&lpm->map.memory, NODE_WIDTH * sizeof(*entry), __ATOMIC_RELAXED);
-	lpm_give(lpm, &lpm->node_pool, number);
+	node_give(lpm, number);
 }
 
 void trie_remove(struct lpm *lpm, uint32_t rule, uint32_t cover)
 {
-	struct table table = root_table(lpm);
+	struct table table = first_table(lpm, length_of(lpm, rule));
+	if (table.entries == lpm->root && cover && length_of(lpm, cover) <= SHORT_BITS)
+		cover = 0; // found in a table of its own
 	table_remove(lpm, &table, rule, cover);
 }
 
-static void count_entry(
-        const struct lpm *lpm, uint32_t entry, uint32_t depth, uint64_t limit, uint64_t *count)
+static void count_entry(const struct lpm *lpm, uint32_t entry, uint64_t limit, uint64_t *count)
 {
 	++*count;
-	// A node that is used again meanwhile may lead deeper than the address.
-	if ((entry & ENTRY_KIND) != ENTRY_NODE || depth > lpm->data_size)
+	if ((entry & ENTRY_KIND) != ENTRY_NODE)
 		return;
 	const uint32_t *node = node_at(lpm, entry);
 	for (uint32_t i = 0; i < NODE_WIDTH && *count < limit; i++)
-		count_entry(lpm, load_acquire(&node[i]), depth + 1, limit, count);
+		count_entry(lpm, load_acquire(&node[i]), limit, count);
 }
 
 uint64_t trie_effort(const struct lpm *lpm, const uint8_t *data, uint32_t length, uint64_t limit)
 {
-	const uint32_t *entries = lpm->root;
-	uint32_t base = 0, end = lpm->root_bits,
-	         index = end == 16 ? data[0] << 8 | data[1] : data[0];
+	struct table table = first_table(lpm, length);
+	uint32_t index = root_index(data, table.end / 8);
 	uint64_t count = 0;
-	for (; length > end; base = end, end += 8, index = data[base / 8]) {
-		uint32_t entry = load_acquire(&entries[index]);
+	while (length > table.end) {
+		uint32_t entry = load_acquire(&table.entries[index]);
 		if ((entry & ENTRY_KIND) != ENTRY_NODE)
 			return 1;
-		entries = node_at(lpm, entry);
+		table = node_table(lpm, entry, table.end);
+		index = data[table.base / 8];
 	}
-	uint32_t span_size = 1u << (end - length), first = index & ~(span_size - 1);
+	uint32_t span_size = 1u << (table.end - length), first = index & ~(span_size - 1);
 	for (uint32_t i = first; i < first + span_size && count < limit; i++)
-		count_entry(lpm, load_acquire(&entries[i]), end / 8, limit, &count);
+		count_entry(lpm, load_acquire(&table.entries[i]), limit, &count);
 	return count;
 }

@@ -129,7 +129,7 @@ int map_new(const struct map_def *def, void *area, struct map **map, struct erro
 		made->area_size = ops->area_size ? ops->area_size(def) : 0;
 		made->stride = (uint32_t)round_up(def->value_size, 8);
 		rc = ops->start ? ops->start(made) : 0;
-		made->lookup = map_lookup_function(made);
+		made->lookup = ops->in_section ? ops->lookup : map_lookup_function(made);
 	} else {
 		rc = -ENOMEM;
 	}

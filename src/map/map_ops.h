@@ -10,7 +10,7 @@
 // eight bytes is copied whole.
 struct map {
 	const struct map_ops *ops;
-	map_lookup_fn lookup; // map_lookup_function()
+	map_lookup_fn lookup; // what map_lookup() calls
 	struct map_def def;
 	uint8_t *area;
 	size_t area_size, memory; // memory: what the type allocated for itself
@@ -51,6 +51,8 @@ struct map_ops {
 	uint32_t (*count)(const struct map *map);
 	uint32_t (*consume)(struct map *map, void *data, uint32_t max);
 	uint64_t (*lost)(const struct map *map);
+	// What lookup_for gives needs a read-side section; `lookup` enters one.
+	bool in_section;
 	// For compilers of programs (inline.h). `describe` finds what all types have filled in.
 	void (*describe)(const struct map *map, struct map_inline *description);
 	map_lookup_fn (*lookup_for)(const struct map *map); // NULL, or gives NULL: lookup

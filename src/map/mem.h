@@ -14,6 +14,10 @@
 #define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 
+// condition ? a : b where nothing could foretell the condition: no branch, where the compiler can.
+#define SELECT(condition, a, b)                                                                    \
+	(__builtin_expect_with_probability(!!(condition), 1, 0.5) ? (a) : (b))
+
 static inline void spin_pause(uint32_t *spins)
 {
 	if (++*spins % 64 == 0)
