@@ -227,6 +227,12 @@ static void pass_free(struct pass *pass)
 int analysis_new(const struct image *image, uint32_t index, bool is_bare,
         struct analysis **analysis, struct error *err)
 {
+	return analysis_watched(image, index, is_bare, NULL, NULL, analysis, err);
+}
+
+int analysis_watched(const struct image *image, uint32_t index, bool is_bare, analysis_watch *watch,
+        void *context, struct analysis **analysis, struct error *err)
+{
 	struct analysis *new = calloc(1, sizeof(*new));
 	struct pass *pass = malloc(sizeof(*pass)); // its states are written before they are read
 	bool done = false;
@@ -235,6 +241,8 @@ int analysis_new(const struct image *image, uint32_t index, bool is_bare,
 		pass->image = image;
 		pass->program = &image->programs[index];
 		pass->out = new;
+		pass->watch = watch;
+		pass->watch_context = context;
 		find_thresholds(pass);
 		done = make_tables(pass) && blocks_find(pass) && run_forward(pass, is_bare) &&
 		       live_find(pass);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What helpers, kfuncs and functions do to the state. A helper leaves R1 to R5 zero and its answer
-// in R0; of memory it touches what its row in the helper table says, if it stands in the table
-// below, and else, for all that the pass knows, anything.
+// What helpers, kfuncs and functions do to the state. A helper or function leaves R1 to R5 zero
+// and its answer in R0. Of memory a helper touches what its row in the helper table says, if it
+// stands in the table below, and else, for all that the pass knows, anything.
 #include <stddef.h>
 
 #include "base/cleanup.h"
@@ -178,14 +178,22 @@ static void suffer(struct pass *pass, struct state *state, uint32_t callee)
 		forget_packet(state);
 }
 
-// The callee sees the registers as they stand, but no pointer to this frame, which it cannot tell
-// from another's.
+static void clear_arguments(struct state *state)
+{
+	for (uint32_t i = BPF_REG_1; i <= BPF_REG_5; i++)
+		state->regs[i] = value_scalar(0, 0, false);
+}
+
+// The callee sees R1 to R5 as they stand, but no pointer to this frame, which it cannot tell from
+// another's; its other registers begin as zeros.
 static void enter_function(struct pass *pass, const struct state *state, uint32_t callee)
 {
 	struct state *entry = &pass->other;
 	state_copy(entry, state);
 	for (uint32_t i = 0; i < SAVED; i++) {
-		if (entry->regs[i].kind == VALUE_STACK)
+		if (i < BPF_REG_1 || i > BPF_REG_5)
+			entry->regs[i] = value_scalar(0, 0, false);
+		else if (entry->regs[i].kind == VALUE_STACK)
 			entry->regs[i] = value_any(MARK_NONE);
 	}
 	entry->known = 0;
@@ -200,8 +208,8 @@ static void call_function(struct pass *pass, struct state *state, uint32_t at)
 	uint32_t callee = blocks_function(pass, (uint32_t)image_callee(insn, at));
 	enter_function(pass, state, callee);
 	suffer(pass, state, callee);
-	for (uint32_t i = BPF_REG_0; i <= BPF_REG_5; i++)
-		state->regs[i] = value_any(MARK_NONE);
+	state->regs[BPF_REG_0] = value_any(MARK_NONE);
+	clear_arguments(state);
 }
 
 static void note_call(struct pass *pass, const struct state *state, uint32_t at)
@@ -377,6 +385,5 @@ void call_run(struct pass *pass, struct state *state, uint32_t at)
 	if (effect & MOVES)
 		forget_packet(state);
 	state->regs[BPF_REG_0] = result;
-	for (uint32_t i = BPF_REG_1; i <= BPF_REG_5; i++)
-		state->regs[i] = value_scalar(0, 0, false);
+	clear_arguments(state);
 }

@@ -416,6 +416,8 @@ void flow_block(struct pass *pass, uint32_t index)
 		const struct bpf_insn *insn = &pass->program->insns[at];
 		const struct opcode *op = opcode_of(insn);
 		pass->out->facts[at].reached = true;
+		if (pass->watch)
+			pass->watch(pass->watch_context, at, state);
 		switch (op->kind) {
 		case KIND_ALU:
 		case KIND_NEG:

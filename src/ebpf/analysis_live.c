@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which registers are still used, backwards over the blocks until nothing changes. R1 to R5 come
-// back from a called function as that left them, so that they are live at its exit where a caller
-// reads them behind the call; R6 to R9 come back as they went.
+// Which registers are still used, backwards over the blocks until nothing changes. A function of
+// the program uses those of R1 to R5 that it reads before it writes them, and R0 at its exit; R6 to
+// R9 stay with the caller.
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +55,8 @@ static uint16_t before_call(const struct pass *pass, uint32_t at, uint16_t live)
 	if (insn->src_reg != BPF_PSEUDO_CALL)
 		return (live & CALLEE_SAVED) | helper_uses(call_helper(pass->image, insn));
 	uint32_t callee = blocks_function(pass, (uint32_t)image_callee(insn, at));
-	return (live & CALLEE_SAVED) | pass->blocks[pass->functions[callee].entry].live_in;
+	return (live & CALLEE_SAVED) |
+	       (pass->blocks[pass->functions[callee].entry].live_in & ARGUMENTS);
 }
 
 static uint16_t before(const struct pass *pass, uint32_t at, uint16_t live)
@@ -90,32 +91,12 @@ static void set_pending(struct pass *pass, const struct block *block)
 		pass->pending[block->order / 64] |= UINT64_C(1) << block->order % 64;
 }
 
-static bool leaves_function(const struct block *block)
-{
-	return block->next == NONE && block->target == NONE;
-}
-
-// A function's exits, where more is used behind a call of it.
-static void use_exits(struct pass *pass, uint32_t callee, uint16_t live)
-{
-	struct summary *function = &pass->functions[callee];
-	live &= ARGUMENTS;
-	if (!(live & ~function->exit_live))
-		return;
-	function->exit_live |= live;
-	for (uint32_t i = function->entry;
-	        i < pass->block_count && pass->blocks[i].function == callee; i++) {
-		if (leaves_function(&pass->blocks[i]))
-			set_pending(pass, &pass->blocks[i]);
-	}
-}
-
 // True: more is used at the block's start than was known.
 static bool walk_block(struct pass *pass, struct block *block)
 {
 	uint16_t live = 0;
-	if (leaves_function(block))
-		live = REG(BPF_REG_0) | pass->functions[block->function].exit_live;
+	if (block->next == NONE && block->target == NONE)
+		live = REG(BPF_REG_0); // at the exit
 	if (block->next != NONE)
 		live |= pass->blocks[block->next].live_in;
 	if (block->target != NONE)
@@ -126,9 +107,6 @@ static bool walk_block(struct pass *pass, struct block *block)
 		if (op->kind == KIND_INVALID) // the second half of an LDDW
 			continue;
 		pass->out->facts[at].live = live & ALL_BUT_FRAME;
-		if (op->kind == KIND_CALL && insn->src_reg == BPF_PSEUDO_CALL)
-			use_exits(pass, blocks_function(pass, (uint32_t)image_callee(insn, at)),
-			        live);
 		live = before(pass, at, live);
 	}
 	live &= ALL_BUT_FRAME;
@@ -175,17 +153,6 @@ static bool is_any_pending(const struct pass *pass)
 	return false;
 }
 
-// A program that is tail-called from a function returns to that function's caller.
-static bool may_return_elsewhere(const struct image *image)
-{
-	bool has_array = false, has_functions = false;
-	for (uint32_t i = 0; i < image->map_count; i++)
-		has_array |= image->maps[i].type == BPF_MAP_TYPE_PROG_ARRAY;
-	for (uint32_t i = 0; i < image->program_count; i++)
-		has_functions |= image->programs[i].function_count > 1;
-	return has_array && has_functions;
-}
-
 bool live_find(struct pass *pass)
 {
 	uint32_t count = pass->block_count;
@@ -199,8 +166,6 @@ bool live_find(struct pass *pass)
 		add_edge(&edges, 2 * i + 1, i, pass->blocks[i].target);
 		set_pending(pass, &pass->blocks[i]);
 	}
-	if (may_return_elsewhere(pass->image))
-		pass->functions[0].exit_live = ARGUMENTS;
 	while (is_any_pending(pass))
 		walk_all(pass, &edges);
 	return true;

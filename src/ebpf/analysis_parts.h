@@ -91,9 +91,8 @@ struct summary {
 	bool calls, has_loop; // itself
 	bool moves;           // the packet: it, or what it calls
 	bool untyped_stores, untyped_reads;
-	bool unwritten;     // it reads of its frame what it has not written
-	uint32_t low;       // bytes below r10 that it reaches
-	uint16_t exit_live; // registers that a caller still uses
+	bool unwritten; // it reads of its frame what it has not written
+	uint32_t low;   // bytes below r10 that it reaches
 };
 
 // A place that a function is called from.
@@ -104,6 +103,11 @@ struct call {
 
 struct chunk;
 struct helper;
+
+// For tests: sees the state before each instruction, at each visit; the last one's is what holds.
+typedef void analysis_watch(void *context, uint32_t insn, const struct state *state);
+int analysis_watched(const struct image *image, uint32_t index, bool is_bare, analysis_watch *watch,
+        void *context, struct analysis **analysis, struct error *err);
 
 struct pass {
 	const struct image *image;
@@ -129,6 +133,8 @@ struct pass {
 	uint32_t *spread; // functions whose callers are to be told something
 	uint32_t spread_count;
 	uint32_t function; // that the pass stands in
+	analysis_watch *watch;
+	void *watch_context;
 	struct state state, other;
 };
 

@@ -319,6 +319,9 @@ RACY bool interpret(struct engine *engine, const struct bpf_insn *pc, uint64_t r
 	for (;;) {
 		insn = pc++;
 		steps++;
+#ifdef INTERPRETER_STEP // for analysis_sound_test.c
+		INTERPRETER_STEP(engine, insn, r);
+#endif
 		switch (insn->code) {
 			ALU(BPF_ADD, d + s)
 			ALU(BPF_SUB, d - s)
