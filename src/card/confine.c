@@ -96,6 +96,18 @@ static const int allowed[] = {
         SCMP_SYS(unlinkat),
         SCMP_SYS(write),
         SCMP_SYS(writev),
+        // DPDK's thread, which waits for interrupts and alarms (it ends the process where it may
+        // not), and for the other end of a memif, with which it then shares memory.
+        SCMP_SYS(accept),
+        SCMP_SYS(epoll_create),
+        SCMP_SYS(epoll_create1),
+        SCMP_SYS(epoll_ctl),
+        SCMP_SYS(epoll_wait),
+        SCMP_SYS(eventfd2),
+        SCMP_SYS(fcntl),
+        SCMP_SYS(ftruncate),
+        SCMP_SYS(memfd_create),
+        SCMP_SYS(timerfd_settime),
 };
 
 // Nothing in a card ever calls these.

@@ -405,6 +405,7 @@ static int start_device(struct port *port, struct error *err)
 		        "the card cannot reach the packet memory: %s; raise the limit on locked "
 		        "memory (ulimit -l), or run as root",
 		        strerror(-status));
+	dpdk_listen(); // what it said before has not kept it from going on
 	if (dpdk->trait->behind_mbuf)
 		status = own_memory(dpdk);
 	if (!status)

@@ -173,12 +173,17 @@ static void start(void)
 		eal.status = -pthread_key_create(&eal.joined, leave);
 }
 
-int dpdk_begin(struct error *err)
+void dpdk_listen(void)
 {
-	pthread_mutex_lock(&eal.lock);
 	pthread_mutex_lock(&eal.said_lock);
 	*eal.said = '\0';
 	pthread_mutex_unlock(&eal.said_lock);
+}
+
+int dpdk_begin(struct error *err)
+{
+	pthread_mutex_lock(&eal.lock);
+	dpdk_listen();
 	if (!eal.tried)
 		start();
 	eal.tried = true;

@@ -12,9 +12,12 @@ struct error;
 int dpdk_begin(struct error *err);
 void dpdk_end(void);
 
-// error_set(), followed by the first complaint that DPDK logged since dpdk_begin().
+// error_set(), followed by the first complaint that DPDK logged since dpdk_begin(), or since
+// dpdk_listen().
 int dpdk_error(struct error *err, int code, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+
+void dpdk_listen(void);
 
 // Gives the calling thread a number of DPDK's own, so that it has a cache of free frames. Without
 // one (there are RTE_MAX_LCORE) all works, slower. The number goes with the thread.
