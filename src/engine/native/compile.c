@@ -16,6 +16,7 @@
 #include "ebpf/image.h"
 #include "ebpf/opcode.h"
 #include "engine/native/code_memory.h"
+#include "engine/native/combine.h"
 #include "engine/native/compile.h"
 #include "engine/native/native.h"
 
@@ -446,7 +447,7 @@ int compile_program(struct compiler *compiler)
 	        compiler->slots_live) {
 		memcpy(compiler->insns, program->insns, count * sizeof(*compiler->insns));
 		memcpy(compiler->facts, analysis->facts, count * sizeof(*compiler->facts));
-		r = 0;
+		r = combine(compiler->generation, analysis, compiler->insns, compiler->facts);
 	}
 	if (!r)
 		r = counts_plan(compiler);

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the bytes of registers come from, and words that loads of bytes, shifts and ors put
+// together: one load at the last of them.
+#include <string.h>
+
+#include "engine/native/combine_parts.h"
+
+#define DYING_MAX 16u
+
+static struct word unknown(uint16_t step, uint32_t size)
+{
+	struct word word = {0};
+	for (uint32_t i = 0; i < size; i++)
+		word.bytes[i] = (uint16_t)((VALUE_OF_STEP + step) << 3 | i);
+	return word;
+}
+
+struct word word_of_constant(int64_t value)
+{
+	struct word word;
+	for (uint32_t i = 0; i < 8; i++)
+		word.bytes[i] = (uint8_t)((uint64_t)value >> 8 * i);
+	return word;
+}
+
+static bool is_constant(const struct word *word, int64_t *value)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < 8; i++) {
+		if (word->bytes[i] > 255)
+			return false;
+		sum |= (uint64_t)word->bytes[i] << 8 * i;
+	}
+	*value = (int64_t)sum;
+	return true;
+}
+
+// The value that a register holds whole, or 0.
+static uint16_t whole_value(const struct word *word)
+{
+	uint16_t first = word->bytes[0];
+	if (first < 256 || first & 7)
+		return 0;
+	for (uint32_t i = 1; i < 8; i++) {
+		if (word->bytes[i] != first + i)
+			return 0;
+	}
+	return first >> 3;
+}
+
+struct place place_of(const struct combiner *it, uint8_t reg, int64_t offset, uint16_t step)
+{
+	const struct word *word = &it->registers[reg];
+	uint16_t value = whole_value(word);
+	int64_t number;
+	if (value >= VALUE_OF_STEP && it->steps[value - VALUE_OF_STEP].origin.root &&
+	        !it->steps[value - VALUE_OF_STEP].is_load) {
+		struct place place = it->steps[value - VALUE_OF_STEP].origin;
+		place.offset += offset;
+		return place;
+	}
+	if (value)
+		return (struct place){.root = value, .offset = offset};
+	if (is_constant(word, &number) && number >= 0 && number <= UINT32_MAX)
+		return (struct place){.root = ROOT_NUMBER, .offset = number + offset};
+	return (struct place){.root = (uint16_t)(VALUE_OF_STEP + step), .offset = offset};
+}
+
+// One byte of AND, OR, XOR, or of ADD where nothing is carried. `otherwise`: not known.
+static uint16_t byte_of(uint8_t op, uint16_t a, uint16_t b, uint16_t otherwise)
+{
+	if (op == BPF_AND) {
+		if (!a || !b)
+			return 0;
+		if (a == 255 || a == b)
+			return b;
+		if (b == 255)
+			return a;
+		return a < 256 && b < 256 ? a & b : otherwise;
+	}
+	if (!a || !b)
+		return a | b;
+	if (op == BPF_OR) {
+		if (a == b || a == 255)
+			return a;
+		if (b == 255)
+			return b;
+		return a < 256 && b < 256 ? a | b : otherwise;
+	}
+	if (op == BPF_XOR && a == b)
+		return 0;
+	return op == BPF_XOR && a < 256 && b < 256 ? a ^ b : otherwise;
+}
+
+static struct word merged(uint8_t op, const struct word *a, const struct word *b,
+        const struct word *otherwise, uint32_t size)
+{
+	struct word word = {0};
+	for (uint32_t i = 0; i < size; i++) {
+		word.bytes[i] = byte_of(op, a->bytes[i], b->bytes[i], otherwise->bytes[i]);
+		if (op == BPF_ADD && a->bytes[i] && b->bytes[i]) {
+			// It may carry: all from here on is new.
+			for (; i < size; i++)
+				word.bytes[i] = otherwise->bytes[i];
+		}
+	}
+	return word;
+}
+
+static struct word shifted(const struct word *from, int32_t bytes, uint32_t size)
+{
+	struct word word = {0};
+	for (int32_t i = 0; i < (int32_t)size; i++) {
+		if (i - bytes >= 0 && i - bytes < (int32_t)size)
+			word.bytes[i] = from->bytes[i - bytes];
+	}
+	return word;
+}
+
+static struct word word_of_alu(const struct combiner *it, uint16_t at, uint32_t size)
+{
+	const struct bpf_insn *insn = &it->insns[at];
+	const struct word *dst = &it->registers[insn->dst_reg];
+	struct word src = opcode_of(insn)->has_src ? it->registers[insn->src_reg]
+	                                           : word_of_constant(insn->imm);
+	struct word otherwise = unknown(at, size);
+	bool by_bytes = !opcode_of(insn)->has_src && insn->imm >= 0 && insn->imm % 8 == 0 &&
+	                insn->imm < (int32_t)size * 8;
+	switch (BPF_OP(insn->code)) {
+	case BPF_MOV:
+		if (!insn->off)
+			return shifted(&src, 0, size);
+		memcpy(&otherwise, &src, (uint32_t)insn->off / 8 * sizeof(src.bytes[0]));
+		return otherwise; // what the sign fills is not known
+	case BPF_AND:
+	case BPF_OR:
+	case BPF_XOR:
+	case BPF_ADD:
+		return merged(BPF_OP(insn->code), dst, &src, &otherwise, size);
+	case BPF_LSH:
+		return by_bytes ? shifted(dst, insn->imm / 8, size) : otherwise;
+	case BPF_RSH:
+		return by_bytes ? shifted(dst, -insn->imm / 8, size) : otherwise;
+	default:
+		return otherwise;
+	}
+}
+
+static struct word word_of_swap(const struct combiner *it, uint16_t at)
+{
+	const struct bpf_insn *insn = &it->insns[at];
+	const struct word *from = &it->registers[insn->dst_reg];
+	uint32_t size = (uint32_t)insn->imm / 8;
+	if (insn->code == (BPF_ALU | BPF_END | BPF_TO_LE))
+		return shifted(from, 0, size);
+	struct word word = {0};
+	for (uint32_t i = 0; i < size; i++)
+		word.bytes[i] = from->bytes[size - 1 - i];
+	return word;
+}
+
+struct word word_of(const struct combiner *it, uint16_t at)
+{
+	const struct bpf_insn *insn = &it->insns[at];
+	const struct opcode *opcode = opcode_of(insn);
+	switch (opcode->kind) {
+	case KIND_LDDW:
+		return word_of_constant(
+		        (int64_t)((uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm));
+	case KIND_LOAD:
+		return unknown(at, opcode->size);
+	case KIND_LOAD_SX:
+		return unknown(at, 8);
+	case KIND_SWAP:
+		return word_of_swap(it, at);
+	case KIND_ALU:
+		return word_of_alu(it, at, opcode->is_64 ? 8 : 4);
+	default:
+		return unknown(at, opcode->is_64 ? 8 : 4);
+	}
+}
+
+bool find_run(const struct combiner *it, const struct word *word, uint32_t size, struct run *run)
+{
+	int64_t offsets[8] = {0};
+	uint16_t root = 0;
+	*run = (struct run){.size = size, .first = NO_STEP};
+	for (uint32_t i = 0; i < size; i++) {
+		uint32_t value = word->bytes[i] >> 3, byte = word->bytes[i] & 7;
+		if (value < VALUE_OF_STEP)
+			return false;
+		uint16_t at = (uint16_t)(value - VALUE_OF_STEP);
+		const struct step *step = &it->steps[at];
+		if (!step->is_load || byte >= step->origin.size || (i && step->origin.root != root))
+			return false;
+		root = step->origin.root;
+		offsets[i] = step->origin.offset + byte;
+		if (i == 1)
+			run->reversed = offsets[1] < offsets[0];
+		if (i && offsets[i] != offsets[i - 1] + (run->reversed ? -1 : 1))
+			return false;
+		run->loads[i] = at;
+		run->first = at < run->first ? at : run->first;
+		run->last = at > run->last ? at : run->last;
+		run->by_branch |= it->facts[at].by_branch;
+	}
+	run->offset = run->reversed ? offsets[size - 1] : offsets[0];
+	const struct fact *fact = &it->facts[run->loads[0]];
+	for (uint32_t i = 1; i < size; i++) {
+		const struct fact *other = &it->facts[run->loads[i]];
+		if (other->region != fact->region || other->map != fact->map)
+			return false;
+	}
+	// Parts of keys on the stack may live in registers (slots.c): nothing may straddle two.
+	return fact->region != VALUE_STACK || (size <= 4 && run->offset % size == 0);
+}
+
+struct dying {
+	uint16_t steps[DYING_MAX];
+	uint32_t count;
+};
+
+// Adds the step whose only reader goes, and those that only it reads.
+static void add_dying(const struct combiner *it, uint16_t at, struct dying *dying)
+{
+	if (at == NO_STEP || it->steps[at].uses != 1 || dying->count == DYING_MAX)
+		return;
+	dying->steps[dying->count++] = at;
+	add_dying(it, it->steps[at].dst, dying);
+	add_dying(it, it->steps[at].src, dying);
+}
+
+bool run_moves(const struct combiner *it, const struct run *run, const uint16_t *readers,
+        uint32_t count, uint16_t except)
+{
+	if (it->facts[run->loads[0]].region != VALUE_MAP_VALUE)
+		return true;
+	struct dying dying = {.count = 0};
+	for (uint32_t i = 0; i < count; i++)
+		add_dying(it, readers[i], &dying);
+	for (uint32_t i = 0; i < run->size; i++) {
+		uint16_t holder = it->steps[run->loads[i]].holder;
+		bool goes = holder == except || it->steps[holder].is_gone;
+		for (uint32_t k = 0; !goes && k < dying.count; k++)
+			goes = dying.steps[k] == holder;
+		if (!goes)
+			return false;
+	}
+	return true;
+}
+
+// The load of the run whose base register still holds the address at `at`; NO_STEP for none.
+static uint16_t find_base(const struct combiner *it, const struct run *run, uint16_t at)
+{
+	for (uint32_t i = 0; i < run->size; i++) {
+		uint16_t load = run->loads[i];
+		const struct step *step = &it->steps[load];
+		int64_t off = step->off + run->offset - step->origin.offset;
+		if (off < INT16_MIN || off > INT16_MAX)
+			continue;
+		uint16_t maker = step->base_maker;
+		if (maker != NO_STEP && (maker >= at || it->steps[maker].is_gone))
+			continue;
+		if (load == at || it->makers[step->base] == maker)
+			return load;
+	}
+	return NO_STEP;
+}
+
+bool load_run(struct combiner *it, const struct run *run, uint16_t at, uint8_t reg)
+{
+	uint16_t like = find_base(it, run, at);
+	uint16_t first = run->first < at ? run->first : at, last = run->last > at ? run->last : at;
+	if (like == NO_STEP || insn_is_lddw(&it->insns[at]))
+		return false;
+	struct step *step = &it->steps[at];
+	const struct step *from = &it->steps[like];
+	struct place place = from->origin;
+	place.offset = run->offset;
+	place.size = (uint8_t)run->size;
+	if (!is_unchanged(it, &place, &it->facts[like], first, last))
+		return false;
+	struct operands operands = operands_of(&it->insns[at]);
+	uint16_t dst = step->dst, src = step->src;
+	struct fact *fact = &it->facts[at];
+	bool leader = fact->leader;
+	*fact = it->facts[like];
+	fact->offset += (int32_t)(run->offset - from->origin.offset);
+	fact->by_branch = run->by_branch;
+	fact->leader = leader;
+	it->insns[at] =
+	        (struct bpf_insn){.code = (uint8_t)(BPF_LDX | BPF_MEM | size_code(run->size)),
+	                .dst_reg = reg,
+	                .src_reg = from->base,
+	                .off = (int16_t)(from->off + run->offset - from->origin.offset)};
+	step->access = place;
+	step->dst = NO_STEP;
+	step->src = from->base_maker;
+	add_use(it, step->src);
+	chain_memory(it, at);
+	for (uint32_t i = 0; i < run->size; i++)
+		it->steps[run->loads[i]].holder = at;
+	if (operands.reads_dst)
+		drop_use(it, dst);
+	if (operands.reads_src)
+		drop_use(it, src);
+	return true;
+}
+
+// Steps that change `reg` in place, each read by the next only, from a load that the run has to
+// `at`: the load can be the wide one.
+static uint16_t find_load_in_place(const struct combiner *it, const struct run *run, uint16_t at)
+{
+	uint8_t reg = it->insns[at].dst_reg;
+	uint16_t before = it->steps[at].dst;
+	for (uint32_t i = 0; i < DYING_MAX && before != NO_STEP; i++) {
+		const struct step *step = &it->steps[before];
+		if (step->uses != 1 || it->insns[before].dst_reg != reg)
+			return NO_STEP;
+		for (uint32_t k = 0; step->is_load && k < run->size; k++) {
+			if (run->loads[k] == before)
+				return before;
+		}
+		before = step->dst;
+	}
+	return NO_STEP;
+}
+
+// The wide load takes the place of the load `from`, and what lies between it and `at` goes.
+static void load_in_place(struct combiner *it, const struct run *run, uint16_t from, uint16_t at)
+{
+	uint8_t reg = it->insns[at].dst_reg;
+	struct word word = it->steps[at].word;
+	if (!load_run(it, run, from, reg))
+		return;
+	struct step *load = &it->steps[from];
+	load->uses = (uint16_t)(load->uses + it->steps[at].uses);
+	remove_step(it, at);
+	load->word = word;
+	it->registers[reg] = word;
+	it->makers[reg] = from;
+}
+
+// Bytes in the other order: the step before, which made what this one reads, becomes the load, this
+// one the swap.
+static void load_and_swap(struct combiner *it, const struct run *run, uint16_t at)
+{
+	struct step *step = &it->steps[at];
+	uint16_t before = step->dst;
+	struct operands operands = operands_of(&it->insns[at]);
+	uint8_t reg = it->insns[at].dst_reg;
+	if (before == NO_STEP || it->steps[before].uses != 1 || it->insns[before].dst_reg != reg ||
+	        !load_run(it, run, before, reg))
+		return;
+	for (uint32_t i = 0; i < 8; i++)
+		it->steps[before].word.bytes[i] =
+		        i < run->size ? step->word.bytes[run->size - 1 - i] : 0;
+	it->insns[at] = (struct bpf_insn){.code = BPF_ALU | BPF_END | BPF_TO_BE,
+	        .dst_reg = reg,
+	        .imm = (int32_t)run->size * 8};
+	if (operands.reads_src)
+		drop_use(it, step->src);
+	step->src = NO_STEP;
+}
+
+void combine_word(struct combiner *it, uint16_t at)
+{
+	const struct step *step = &it->steps[at];
+	const struct bpf_insn *insn = &it->insns[at];
+	struct run run;
+	uint32_t size = 8;
+	while (size && !step->word.bytes[size - 1])
+		size--;
+	if ((size != 2 && size != 4 && size != 8) || step->word.bytes[0] < 256 ||
+	        !operands_of(insn).reads_dst || !find_run(it, &step->word, size, &run))
+		return;
+	const uint16_t readers[] = {step->dst, step->src};
+	if (!run_moves(it, &run, readers, 2, NO_STEP))
+		return;
+	if (run.reversed && opcode_of(insn)->kind != KIND_SWAP)
+		load_and_swap(it, &run, at);
+	if (run.reversed || run.first == run.last)
+		return;
+	if (!load_run(it, &run, at, insn->dst_reg)) {
+		uint16_t load = find_load_in_place(it, &run, at);
+		if (load != NO_STEP)
+			load_in_place(it, &run, load, at);
+	}
+}
