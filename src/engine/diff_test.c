@@ -158,6 +158,7 @@ static void report(struct sides *sides, struct trial *trial)
 {
 	struct reduction reduction = {sides, trial};
 	struct random_program program = trial->it.program;
+	memset(program.kept, 0, sizeof(program.kept)); // engines define what was never written
 	random_program_reduce(&program, still_differs, &reduction);
 	trial->it.program = program;
 	uint32_t i = find_difference(sides, trial);
@@ -247,6 +248,7 @@ static void report_death(uint64_t state, int status)
 	        WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit",
 	        (unsigned long long)state);
 	program = trial.it.program;
+	memset(program.kept, 0, sizeof(program.kept));
 	if (dies(&trial, &program))
 		random_program_reduce(&program, dies, &trial);
 	else
