@@ -243,6 +243,10 @@ static void find_bucket(struct compiler *compiler, const struct lookup *lookup)
 		asm_constant(code, REG_R5, path->seed[1]);
 		asm_multiply_fold(code, REG_T0, REG_T0, REG_R5);
 	}
+	asm_constant(code, REG_R5, path->seed[0]);
+	asm_alu(code, BPF_XOR, REG_T0, REG_R5, true);
+	asm_constant(code, REG_R5, path->seed[1]);
+	asm_multiply_fold(code, REG_T0, REG_T0, REG_R5);
 	if (path->mask <= INT32_MAX) {
 		asm_alu_constant(code, BPF_AND, REG_T0, (int32_t)path->mask, false);
 	} else {
