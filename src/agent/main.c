@@ -22,6 +22,7 @@
 #include "agent/supervisor.h"
 #include "api/paths.h"
 #include "base/log.h"
+#include "card/card.h"
 #include "engine/generation.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUSY = 4 };
@@ -46,16 +47,17 @@ static const char usage[] =
         "card\n"
         "  --port SPEC         a port of the card that raiod starts, in order from 0; may be "
         "repeated:\n"
-        "                      af_xdp:IFACE, tap:NAME, pcap:IN,OUT, gen:..., null (default: four "
-        "null ports)\n"
+        "                      " PORT_KINDS "\n"
+        "                      (default: four null ports)\n"
         "  --workers N         worker threads of that card (default: one a CPU)\n"
+        "  --engine KIND       its engines: best (default), native or interpreter\n"
         "  --leave-card        when raiod is told to end, that card goes on\n"
         "  --default FUNCTION  what ports run that no run holds (default: pass)\n"
         "  --log-level LEVEL   error, warning, info or debug (default: info)\n"
         "  --version, --help\n";
 
 struct arguments {
-	const char *socket, *state, *card, *fallback, *level;
+	const char *socket, *state, *card, *fallback, *level, *engine;
 	const char *ports[PORTS_MAX];
 	uint32_t port_count, workers;
 	bool leave_card;
@@ -76,6 +78,7 @@ enum {
 	OPT_CARD,
 	OPT_PORT,
 	OPT_WORKERS,
+	OPT_ENGINE,
 	OPT_LEAVE,
 	OPT_DEFAULT,
 	OPT_LEVEL
@@ -87,6 +90,7 @@ static const struct option long_options[] = {
         {"card", required_argument, NULL, OPT_CARD},
         {"port", required_argument, NULL, OPT_PORT},
         {"workers", required_argument, NULL, OPT_WORKERS},
+        {"engine", required_argument, NULL, OPT_ENGINE},
         {"leave-card", no_argument, NULL, OPT_LEAVE},
         {"default", required_argument, NULL, OPT_DEFAULT},
         {"log-level", required_argument, NULL, OPT_LEVEL},
@@ -120,6 +124,12 @@ static int take_option(int option, struct arguments *arguments)
 		if (arguments->workers >= 1 && arguments->workers <= PORTS_MAX)
 			return -1;
 		fprintf(stderr, "raiod: --workers takes a number from 1 to %u\n", PORTS_MAX);
+		return EXIT_USAGE;
+	case OPT_ENGINE:
+		arguments->engine = optarg;
+		if (engine_kind_of(optarg, &(enum engine_kind){0}))
+			return -1;
+		fputs("raiod: --engine is best, native or interpreter\n", stderr);
 		return EXIT_USAGE;
 	case OPT_LEAVE:
 		arguments->leave_card = true;
@@ -158,11 +168,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 		fprintf(stderr, "raiod: unexpected argument %s; see raiod --help\n", argv[optind]);
 		return EXIT_USAGE;
 	}
-	if (arguments->card &&
-	        (arguments->port_count || arguments->workers || arguments->leave_card)) {
-		fputs("raiod: --port, --workers and --leave-card are for a card that raiod starts, "
-		      "not for "
-		      "--card\n",
+	if (arguments->card && (arguments->port_count || arguments->workers || arguments->engine ||
+	                               arguments->leave_card)) {
+		fputs("raiod: --port, --workers, --engine and --leave-card are for a card that "
+		      "raiod starts, not for --card\n",
 		        stderr);
 		return EXIT_USAGE;
 	}
@@ -293,13 +302,14 @@ static int run_with_card(const struct arguments *arguments, const struct agent_o
 	}
 	if (!arguments->port_count)
 		log_info("no --port given: the card has four null ports, which receive nothing "
-		         "(name them with --port af_xdp:IFACE, tap:NAME, pcap:IN,OUT or gen:...)");
+		         "(name them with --port: " PORT_KINDS ")");
 	struct supervisor_options options = {
 	        .agent = agent,
 	        .card_program = program,
 	        .port_specs = arguments->port_count ? arguments->ports : nulls,
 	        .port_count = arguments->port_count ? arguments->port_count : 4,
 	        .worker_count = arguments->workers,
+	        .engine = arguments->engine,
 	        .leave_card = arguments->leave_card,
 	};
 	return supervisor_run(&options);

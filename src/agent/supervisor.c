@@ -56,6 +56,10 @@ static void start_card(const struct supervisor_options *options)
 		args[count++] = "--workers";
 		args[count++] = workers;
 	}
+	if (options->engine) {
+		args[count++] = "--engine";
+		args[count++] = options->engine;
+	}
 	execv(options->card_program, (char *const *)args);
 	log_error("cannot start %s: %s", options->card_program, strerror(errno));
 	_exit(127);

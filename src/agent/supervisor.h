@@ -11,8 +11,8 @@ struct supervisor_options {
 	const char *card_program; // path of raio-card
 	const char *const *port_specs;
 	uint32_t port_count, worker_count;
-	const char *log_level;
-	bool leave_card; // on SIGTERM the card goes on
+	const char *log_level, *engine; // engine: NULL, the card's default
+	bool leave_card;                // on SIGTERM the card goes on
 };
 
 // Until SIGTERM or SIGINT. Returns the exit code.

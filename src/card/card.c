@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What all cards share: the latency histogram's bins, and freeing what card calls hand out.
+// What all cards share: the latency histogram's bins, the names of engines, and freeing what card
+// calls hand out.
 #include "card/card.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
 
 #define BINS_PER_POWER 8u
 #define POWER_BITS     3u // log2 of BINS_PER_POWER
@@ -40,6 +44,22 @@ uint64_t latency_quantile(const uint64_t bins[CARD_LATENCY_BINS], double q)
 			return latency_bin_ns(i);
 	}
 	return latency_bin_ns(CARD_LATENCY_BINS - 1);
+}
+
+bool engine_kind_of(const char *name, enum engine_kind *kind)
+{
+	static const char *const names[] = {
+	        [ENGINE_BEST] = "best",
+	        [ENGINE_INTERPRETER] = "interpreter",
+	        [ENGINE_NATIVE] = "native",
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(name, names[i]) != 0)
+			continue;
+		*kind = (enum engine_kind)i;
+		return true;
+	}
+	return false;
 }
 
 void card_map_free(struct card_map *map)

@@ -197,11 +197,15 @@ struct soft_card_options {
 	uint32_t frame_count;  // 0 = chosen from the ports
 	bool busy_poll;        // never sleep
 	bool pin;              // pin workers to CPUs
+	enum engine_kind engine;
 	// If not NULL: called once the ports are open and before the first worker starts, to drop
 	// privileges; workers inherit what it leaves. Its error ends soft_card_new().
 	int (*confine)(void *context, struct error *err);
 	void *confine_context;
 };
+// The engines by the names that command lines use, `best`, `native` and `interpreter`. False where
+// it is none of them.
+bool engine_kind_of(const char *name, enum engine_kind *kind);
 int soft_card_new(const struct soft_card_options *options, struct card **card, struct error *err);
 // Connects to a card process (`path`: Unix socket) and agrees on the protocol's version.
 int card_connect(const char *path, struct card **card, struct error *err);

@@ -37,12 +37,13 @@ static const char help[] =
         "  --socket PATH    Unix socket that the agent connects to (mode 0660)\n"
         "  --socket-fd N    or: a listening socket that was inherited\n"
         "  --port SPEC      a port, numbered from 0 in the order given:\n"
-        "                   af_xdp:IFACE  tap:NAME  pcap:IN[,OUT]  gen[:OPTIONS]  null\n"
+        "                   " PORT_KINDS "\n"
         "                   (none given: four null ports)\n"
         "  --workers N      threads; 0, the default, is one a CPU, at most one a port\n"
         "  --frames N       frames of packet memory, 2 KiB each; default 2048 a port\n"
         "  --busy-poll      never sleep: lowest latency, a whole CPU a worker\n"
         "  --pin            pin workers to CPUs\n"
+        "  --engine KIND    best (default), native or interpreter\n"
         "  --user NAME      become NAME once the ports are open (default: nobody); also the\n"
         "                   socket's owner\n"
         "  --version        print the version\n"
@@ -103,6 +104,12 @@ static int read_option(struct settings *settings, int option)
 	case 'i':
 		settings->card.pin = true;
 		return 0;
+	case 'e':
+		if (engine_kind_of(optarg, &settings->card.engine))
+			return 0;
+		fprintf(stderr, "raio-card: --engine takes best, native or interpreter, not '%s'\n",
+		        optarg);
+		return -EINVAL;
 	case 'u':
 		settings->user = optarg;
 		return 0;
@@ -126,6 +133,7 @@ static int read_options(int argc, char **argv, struct settings *settings)
 	        {"frames", required_argument, NULL, 'n'},
 	        {"busy-poll", no_argument, NULL, 'b'},
 	        {"pin", no_argument, NULL, 'i'},
+	        {"engine", required_argument, NULL, 'e'},
 	        {"user", required_argument, NULL, 'u'},
 	        {"version", no_argument, NULL, 'v'},
 	        {"help", no_argument, NULL, 'h'},

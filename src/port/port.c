@@ -37,9 +37,7 @@ static const struct port_ops *find_driver(const char *spec, struct error *err)
 		error_set(err, EINVAL, "port “%.64s”: no such kind of port: did you mean “%s”?",
 		        spec, near);
 	else
-		error_set(err, EINVAL,
-		        "port “%.64s”: no such kind of port; there are af_xdp:IFACE, tap:NAME, "
-		        "pcap:IN,OUT, gen:… and null",
+		error_set(err, EINVAL, "port “%.64s”: no such kind of port; there are " PORT_KINDS,
 		        spec);
 	return NULL;
 }

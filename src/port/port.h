@@ -13,6 +13,8 @@
 //   in-memory generator and sink
 //       (src=MAC dst=MAC srcip=ADDR[/LEN] dstip=ADDR[/LEN] sport=N dport=N; gen.c says what the
 //       frames hold)
+//   dpdk:DEVARGS                                                    a device of DPDK, in DPDK's own
+//   words
 //   null                                                            receives nothing, swallows all
 #pragma once
 
@@ -37,6 +39,9 @@ struct port_stats {
 	// on.
 	uint64_t seq_packets, seq_lost, seq_reordered, seq_duplicate;
 };
+
+// The kinds of ports, as help texts and errors name them. The drivers' table is port.c's.
+#define PORT_KINDS "af_xdp:IFACE, tap:NAME, pcap:IN[,OUT], gen[:OPTIONS], dpdk:DEVICE, null"
 
 // Frames that one port holds at most; a card's packet memory has this many a port, and a burst a
 // worker.

@@ -279,8 +279,10 @@ static int fib_make(struct soft_card *card, struct error *err)
 static int engine_make(struct soft_card *card, uint32_t i, struct error *err)
 {
 	struct soft_port *port = &card->ports[i];
-	struct engine_options options = {
-	        .number = i, .trace = trace_put, .trace_context = &port->worker->trace};
+	struct engine_options options = {.kind = card->kind,
+	        .number = i,
+	        .trace = trace_put,
+	        .trace_context = &port->worker->trace};
 	if (card->fib) {
 		options.fib = fib_lookup;
 		options.mtu = fib_mtu;
@@ -349,6 +351,7 @@ int soft_card_new(const struct soft_card_options *options, struct card **card, s
 	made->worker_count = workers_wanted(options);
 	made->busy_poll = options->busy_poll;
 	made->pin = options->pin;
+	made->kind = options->engine;
 	made->started_wall_ns = clock_wall_ns();
 	made->next_id = made->next_sequence = 1;
 	int rc = parts_make(made, options, err);

@@ -118,6 +118,7 @@ struct soft_card {
 	struct ring **rings; // from * worker_count + to; NULL on the diagonal
 	struct fib *fib;     // NULL: no port is an interface
 	bool busy_poll, pin;
+	enum engine_kind kind;
 	_Atomic uint32_t stop; // 1: receive no more and drain; 2: end
 	// The control thread's own.
 	uint64_t started_wall_ns, next_id, next_sequence, retired_count;
