@@ -12,6 +12,7 @@
 #include <smmintrin.h>
 #endif
 
+#include "map/hash_key.h"
 #include "map/inline.h"
 #include "map/mem.h"
 
@@ -20,12 +21,6 @@ struct lookup_place {
 	struct map_inline in;
 	map_lookup_fn function;
 };
-
-static inline __attribute__((always_inline)) uint64_t lookup_fold(uint64_t a, uint64_t b)
-{
-	__uint128_t product = (__uint128_t)a * b;
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
 
 // What stands in a map's area; the compiler need not ask whether it is NULL.
 static inline __attribute__((always_inline)) void *lookup_value(
@@ -73,13 +68,10 @@ static inline __attribute__((always_inline)) void *lookup_hash(const struct look
         uint32_t key_size, uint32_t stride, bool marks, const void *key)
 {
 	const struct map_inline *in = &place->in;
-	uint64_t first = word_of(key, key_size), second = 0, hash;
-	if (key_size > 8) {
-		second = word_of((const uint8_t *)key + 8, key_size - 8);
-		hash = lookup_fold(first ^ in->seed[0], second ^ in->seed[1]);
-	} else {
-		hash = lookup_fold(first ^ in->seed[0], in->seed[1]);
-	}
+	const struct hash_seed seed = {{in->seed[0], in->seed[1]}};
+	uint64_t first = word_of(key, key_size);
+	uint64_t second = key_size > 8 ? word_of((const uint8_t *)key + 8, key_size - 8) : 0;
+	uint64_t hash = hash_words(&seed, first, second);
 	uint8_t *bucket = in->buckets + (hash & in->mask);
 	const uint32_t *number = (const uint32_t *)(bucket + MAP_BUCKET_NUMBERS);
 	const uint64_t *word = (const uint64_t *)(bucket + MAP_BUCKET_WORDS);
@@ -97,8 +89,8 @@ static inline __attribute__((always_inline)) void *lookup_hash(const struct look
 	if (!at)
 		return NULL;
 	uint8_t *used = bucket + MAP_BUCKET_USED + slot;
-	if (marks && !load_relaxed(used))
-		store_relaxed(used, 1);
+	if (marks && load_relaxed(used) != MAP_BUCKET_MARK)
+		store_relaxed(used, MAP_BUCKET_MARK);
 	return lookup_value(place, at - 1, stride);
 }
 
@@ -113,8 +105,8 @@ static inline __attribute__((always_inline)) void *lookup_lpm(
 	if (length != 32 || __builtin_expect(in->path != MAP_PATH_LPM, 0))
 		return lookup_copied(place, 8, key);
 	ip = __builtin_bswap32(ip);
-	uint32_t entry = load_acquire(&in->root[ip >> in->root_shift]);
-	if ((entry & MAP_LPM_KIND) == MAP_LPM_NODE && in->root_shift == 8)
+	uint32_t entry = load_acquire(&in->root[ip >> 8]);
+	if ((entry & MAP_LPM_KIND) == MAP_LPM_NODE)
 		entry = load_acquire(
 		        &in->nodes[(size_t)(entry & ~MAP_LPM_KIND) * 256 + (ip & 255)]);
 	if (!entry)
