@@ -154,15 +154,6 @@ static void begin(struct engine *engine, struct generation *generation)
 	engine->stats.packets++;
 }
 
-bool engine_enter(struct engine *engine, uint32_t program, uint32_t function, uint64_t *r)
-{
-	const struct generation *generation = engine->generation;
-	if (engine->is_native && generation->native && (engine->packet || generation->is_bare))
-		return native_run(engine, generation->native, program, function, r);
-	uint32_t insn = generation->image->programs[program].functions[function].insn;
-	return interpret(engine, &generation->programs[program].insns[insn], r);
-}
-
 static void abort_verdict(const struct engine *engine, struct verdict *verdict)
 {
 	verdict->verdict = XDP_ABORTED;
@@ -277,7 +268,9 @@ int engine_call(struct engine *engine, struct generation *generation, uint32_t a
 	begin(engine, generation);
 	uint64_t r[REGISTERS] = {[1] = address, [2] = size, [10] = engine->stack_top};
 	map_enter();
-	bool done = engine_enter(engine, generation->image->entry, 0, r);
+	bool done = engine->is_native && generation->native && generation->is_bare
+	                    ? native_call(engine, generation->native, r)
+	                    : interpret(engine, engine->program->insns, r);
 	map_leave();
 	helper_release(engine);
 	engine->memory_size = 0;

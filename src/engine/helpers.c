@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "engine/interpreter.h"
+#include "engine/native/native.h"
 #include "map/map.h"
 
 #define CALL_COST 8u // of a call back into the program
@@ -174,7 +175,11 @@ bool helper_call(struct engine *engine, uint64_t function, const uint64_t args[5
 	access_enter_frame(engine, depth + 1);
 	uint64_t r[REGISTERS] = {[10] = engine->stack_top - (depth + 1) * STACK_FRAME};
 	memcpy(&r[1], args, 5 * sizeof(args[0]));
-	if (!engine_enter(engine, number, index, r))
+	bool native = engine->is_native && generation->native &&
+	              native_calls_back(generation->native, number, index);
+	uint32_t insn = source->functions[index].insn;
+	if (native ? !native_call_back(engine, generation->native, number, index, r)
+	           : !interpret(engine, &program->insns[insn], r))
 		return false;
 	access_leave_frame(engine, depth);
 	engine->program = program;

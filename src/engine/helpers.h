@@ -60,10 +60,6 @@ void helper_refresh_packet(struct engine *engine);
 void engine_verdict(
         struct engine *engine, struct packet *packet, struct verdict *verdict, uint64_t r0);
 
-// Runs a function of a program of the generation in the frame at engine->depth, on this engine's
-// kind: r as interpret() has it. False: it faulted.
-bool engine_enter(struct engine *engine, uint32_t program, uint32_t function, uint64_t *r);
-
 // Runs a function of the program from within a helper. `function` is a handle; false: it is none,
 // or the function faulted.
 bool helper_call(

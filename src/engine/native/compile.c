@@ -90,6 +90,21 @@ enum reg compile_operand(struct compiler *compiler, unsigned bpf)
 	return reg_of(bpf);
 }
 
+// Whether the function is the burst's loop's own: it is entered nowhere else.
+static bool is_in_loop(const struct compiler *compiler)
+{
+	return compiler->in_loop && compiler->function->insn == 0;
+}
+
+// The function is over; R0 is its result.
+static void compile_end(struct compiler *compiler)
+{
+	if (is_in_loop(compiler))
+		asm_jump(compiler->code, compiler->end);
+	else
+		asm_function_end(compiler->code, compiler->saved);
+}
+
 // Everything as the interpreter wants it, then over to it.
 static void emit_resume(struct compiler *compiler, const struct stub *stub)
 {
@@ -123,7 +138,7 @@ static void emit_resume_common(struct compiler *compiler)
 	asm_call_host(code, (const void *)native_resume);
 	asm_branch_constant(code, BPF_JNE, REG_R0, 0, true, compiler->leave);
 	asm_load(code, REG_R0, mem_at(REG_SP, SCRATCH_REGS), 8, false);
-	asm_function_end(code, compiler->saved);
+	compile_end(compiler);
 	asm_bind(code, compiler->leave);
 	asm_unwind(code, offsetof(struct engine, native_sp));
 }
@@ -287,9 +302,11 @@ static void compile_exit(struct compiler *compiler, uint32_t at)
 {
 	struct pending behind = compiler->pending[at];
 	behind.steps++;
+	if (is_in_loop(compiler))
+		behind.budget = 0; // the next packet has its own
 	compile_settle(compiler, 1u << BPF_REG_0);
 	counts_flush(compiler, behind);
-	asm_function_end(compiler->code, compiler->saved);
+	compile_end(compiler);
 }
 
 static void compile_insn(struct compiler *compiler, uint32_t at)
@@ -356,7 +373,8 @@ static void compile_prologue(struct compiler *compiler)
 	struct code *code = compiler->code;
 	const struct function_fact *function = compiler->function;
 	uint32_t zero = function->entry_live & 0x3c1; // arguments stand in R1 to R5
-	asm_function_begin(code, compiler->saved);
+	if (!is_in_loop(compiler))
+		asm_function_begin(code, compiler->saved);
 	for (unsigned r = 0; r < 10; r++) {
 		if (zero & 1u << r)
 			asm_constant(code, reg_of(r), 0);
@@ -370,7 +388,9 @@ static void compile_prologue(struct compiler *compiler)
 		asm_bind(code, clean);
 	}
 	slots_fill(compiler, compiler->slots_live[function->insn]);
-	if (compiler->need[function->insn])
+	bool whole = is_in_loop(compiler) &&
+	             compiler->need[function->insn] <= compiler->generation->budget;
+	if (compiler->need[function->insn] && !whole)
 		asm_branch_memory_constant(code, BPF_JSLT, ENGINE_FIELD(budget),
 		        (int32_t)compiler->need[function->insn], 8,
 		        compile_resume(compiler, function->insn));
@@ -431,7 +451,7 @@ void compiler_clear(struct compiler *compiler)
 	free(compiler->stubs);
 }
 
-int compile_program(struct compiler *compiler)
+int compile_program(struct compiler *compiler, struct uses *uses)
 {
 	const struct analysis *analysis = compiler->analysis;
 	const struct program *program = &compiler->generation->programs[compiler->program];
@@ -453,8 +473,19 @@ int compile_program(struct compiler *compiler)
 		r = counts_plan(compiler);
 	for (uint32_t i = 0; !r && i < analysis->function_count; i++)
 		compiler->functions[i] = asm_label(compiler->code);
-	for (uint32_t i = 0; !r && i < analysis->function_count; i++)
+	if (!r)
+		compile_uses(compiler, uses);
+	if (!r && compiler->in_loop) {
+		compiler->end = asm_label(compiler->code);
+		compile_burst_head(compiler, uses);
+	}
+	for (uint32_t i = 0; !r && i < analysis->function_count; i++) {
 		compile_function(compiler, i);
+		if (compiler->in_loop && i == 0) {
+			asm_bind(compiler->code, compiler->end);
+			compile_burst_tail(compiler, uses);
+		}
+	}
 	if (compiler->failed)
 		r = -ENOMEM;
 	return r;

@@ -33,6 +33,15 @@ struct slot {
 	uint32_t size; // at most 8
 };
 
+// What a generation's programs want set for each packet.
+struct uses {
+	uint32_t context;    // fields of xdp_md by offset / 4; UINT32_MAX: all
+	uint32_t entry_live; // registers that the entry reads before it writes them
+	bool windows;        // packet_start and packet_end, for checked accesses
+	bool holds;          // locks or records that must be let go
+	bool needs_clean;    // the entry wants a clean frame
+};
+
 struct compiler;
 
 // Code that is seldom run and stands behind its function.
@@ -58,6 +67,10 @@ struct compiler {
 	uint32_t thunk_access; // labels of what all programs share
 	uint32_t thunk_clean, thunk_release;
 
+	uint32_t burst, loop; // labels of the burst's way in and of its loop
+	bool in_loop;         // the program's first function stands in it
+	uint32_t end;         // label: where that function ends
+
 	struct pending *pending; // before each instruction
 	uint32_t *need;          // budget that a way from here may take before it is checked again
 	uint32_t *labels;        // of leaders, by instruction
@@ -78,6 +91,7 @@ struct compiler {
 #define ENGINE_FIELD(field) mem_at(REG_ENGINE, (int32_t)offsetof(struct engine, field))
 #define SCRATCH_REGS        0   // r0 to r10 for the interpreter
 #define SCRATCH_ARGS        128 // R1 to R5 for a helper
+#define SCRATCH_LOOP        168 // the burst's loop: two words
 
 static inline enum reg reg_of(unsigned bpf)
 {
@@ -85,7 +99,8 @@ static inline enum reg reg_of(unsigned bpf)
 }
 
 // compile.c
-int compile_program(struct compiler *compiler); // -ENOMEM
+// Adds to *uses what the program uses. -ENOMEM.
+int compile_program(struct compiler *compiler, struct uses *uses);
 void compiler_clear(struct compiler *compiler); // frees what belongs to one program
 
 // counts.c
@@ -143,18 +158,10 @@ uint32_t slots_overlapping(const struct compiler *compiler, int64_t offset, uint
 void slots_spill(struct compiler *compiler, uint32_t mask);
 void slots_fill(struct compiler *compiler, uint32_t mask);
 
-// What a generation's programs want set for each packet.
-struct uses {
-	uint32_t context;    // fields of xdp_md by offset / 4; UINT32_MAX: all
-	uint32_t entry_live; // registers that the entry reads before it writes them
-	bool windows;        // packet_start and packet_end, for checked accesses
-	bool holds;          // locks or records that must be let go
-	bool needs_clean;    // the entry wants a clean frame
-};
-
 // compile_burst.c
-void compile_uses(const struct compiler *compiler, struct uses *uses); // adds one program's
-void compile_burst(struct compiler *compiler, const struct uses *uses, uint32_t entry);
+void compile_uses(const struct compiler *compiler, struct uses *uses);       // adds one program's
+void compile_burst_head(struct compiler *compiler, const struct uses *uses); // up to the program
+void compile_burst_tail(struct compiler *compiler, const struct uses *uses); // R0 is its result
 // Whether the helper called looks at windows and context: native_refresh() comes before it.
 bool compile_needs_refresh(const struct compiler *compiler, uint32_t insn);
 

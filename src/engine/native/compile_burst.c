@@ -4,16 +4,20 @@
 // costs beyond its program are the loads of its descriptor and the stores that this generation's
 // programs need: fields of the context that they read, windows that checked accesses compare with.
 // Everything else is made when somebody asks (native_refresh()).
+//
+// Where nobody else enters the entry program's first function, it stands in the loop itself and
+// ends in a jump; the loop's own state is in memory then, since all registers are the program's.
 #include <stddef.h>
 
 #include "ebpf/opcode.h"
 #include "engine/helpers.h"
 #include "engine/native/compile.h"
 
-#define PACKET    REG_R6
+#define PACKET    REG_R6 // while the program does not run
 #define VERDICT   REG_R7
-#define END       REG_R8
-#define PREFETCH  4 // packets ahead
+#define VERDICTS  mem_at(REG_SP, SCRATCH_LOOP)     // where the next verdict goes
+#define END       mem_at(REG_SP, SCRATCH_LOOP + 8) // of the packets
+#define PREFETCH  4                                // packets ahead
 #define OF(field) mem_at(PACKET, (int32_t)offsetof(struct packet, field))
 #define MD(field) (int32_t) offsetof(struct xdp_md, field)
 
@@ -135,7 +139,7 @@ static void emit_prefetch(struct compiler *compiler)
 	uint32_t last = asm_label(code);
 	const int32_t ahead = PREFETCH * (int32_t)sizeof(struct packet);
 	asm_lea(code, REG_T0, mem_at(PACKET, ahead));
-	asm_branch(code, BPF_JGE, REG_T0, END, true, last);
+	asm_branch_memory(code, BPF_JGE, REG_T0, END, 8, last);
 	asm_load(code, REG_T1, mem_at(REG_T0, (int32_t)offsetof(struct packet, data)), 2, false);
 	asm_load(code, REG_T0, mem_at(REG_T0, (int32_t)offsetof(struct packet, frame)), 4, false);
 	asm_alu(code, BPF_ADD, REG_T0, REG_T1, true);
@@ -216,23 +220,30 @@ static void emit_decode(struct compiler *compiler)
 
 // R1 packets, R2 verdicts, R3 the packets' end; there is at least one. C's registers are kept by
 // asm_entry().
-void compile_burst(struct compiler *compiler, const struct uses *uses, uint32_t entry)
+void compile_burst_head(struct compiler *compiler, const struct uses *uses)
 {
 	struct code *code = compiler->code;
-	uint32_t again = asm_label(code);
+	compiler->loop = asm_label(code);
+	asm_bind(code, compiler->burst);
 	asm_function_begin(code, 0);
 	asm_move(code, PACKET, REG_R1, true);
-	asm_move(code, VERDICT, REG_R2, true);
-	asm_move(code, END, REG_R3, true);
-	asm_bind(code, again);
+	asm_store(code, VERDICTS, REG_R2, 8);
+	asm_store(code, END, REG_R3, 8);
+	asm_bind(code, compiler->loop);
 	emit_prefetch(compiler);
 	emit_begin(compiler, uses);
-	asm_call(code, entry);
+}
+
+void compile_burst_tail(struct compiler *compiler, const struct uses *uses)
+{
+	struct code *code = compiler->code;
 	if (uses->holds)
 		compile_release(compiler);
+	asm_load(code, PACKET, ENGINE_FIELD(packet), 8, false);
+	asm_load(code, VERDICT, VERDICTS, 8, false);
 	emit_decode(compiler);
 	asm_alu_constant(code, BPF_ADD, PACKET, sizeof(struct packet), true);
-	asm_alu_constant(code, BPF_ADD, VERDICT, sizeof(struct verdict), true);
-	asm_branch(code, BPF_JLT, PACKET, END, true, again);
+	asm_memory_add(code, VERDICTS, sizeof(struct verdict));
+	asm_branch_memory(code, BPF_JLT, PACKET, END, 8, compiler->loop);
 	asm_function_end(code, 0);
 }

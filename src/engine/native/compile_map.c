@@ -108,18 +108,22 @@ static void load_key(struct compiler *compiler, const struct lookup *lookup, enu
 	}
 }
 
+static void scale(struct code *code, enum reg reg, uint32_t factor)
+{
+	if (factor & (factor - 1))
+		asm_alu_constant(code, BPF_MUL, reg, (int32_t)factor, true);
+	else
+		asm_alu_constant(code, BPF_LSH, reg, __builtin_ctz(factor), true);
+}
+
 // dst = number * stride + the card address of value 0.
 static void value_address(
         struct compiler *compiler, const struct lookup *lookup, enum reg number, int64_t first)
 {
 	struct code *code = compiler->code;
 	const struct map_inline *path = &lookup->path;
-	uint32_t stride = path->stride;
-	uint64_t base = lookup->map->address - (uint64_t)(first * stride);
-	if (stride & (stride - 1))
-		asm_alu_constant(code, BPF_MUL, number, (int32_t)stride, true);
-	else
-		asm_alu_constant(code, BPF_LSH, number, __builtin_ctz(stride), true);
+	uint64_t base = lookup->map->address - (uint64_t)(first * path->stride);
+	scale(code, number, path->stride);
 	if (path->copy_size) {
 		asm_load(code, REG_T1, ENGINE_FIELD(options.number), 4, false);
 		asm_constant(code, REG_R1, path->copy_size);
@@ -371,7 +375,7 @@ static bool redirect(struct compiler *compiler, uint32_t insn)
 	asm_constant(code, REG_R5, (uintptr_t)path.taken);
 	asm_load(code, REG_R1, (struct mem){REG_R5, REG_T0, 0}, 1, false);
 	asm_branch_constant(code, BPF_JEQ, REG_R1, 0, false, no_port);
-	asm_alu_constant(code, BPF_MUL, REG_T0, (int32_t)path.stride, true);
+	scale(code, REG_T0, path.stride);
 	asm_constant(code, REG_R5, (uintptr_t)path.values);
 	asm_load(code, REG_R1, (struct mem){REG_R5, REG_T0, 0}, 4, false);
 	asm_branch_constant(code, BPF_JEQ, REG_R1, 0, false, no_port);

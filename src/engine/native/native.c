@@ -20,8 +20,10 @@ typedef uint64_t enter_fn(struct engine *engine, uint8_t *base, uint8_t *frame,
         const void *function, const uint64_t args[5]);
 
 struct native_program {
-	uint32_t *functions; // by number: position of the function's code, or 0
-	bool needs_clean;    // of the first one
+	uint32_t *functions; // by number: position of the function's code
+	bool *called_back;   // by number: the program gives its handle to helpers
+	uint32_t function_count;
+	bool needs_clean; // of the first one
 };
 
 struct native {
@@ -30,6 +32,7 @@ struct native {
 	uint32_t size;
 	enter_fn *enter;
 	const uint8_t *burst;
+	bool in_loop; // the entry program's first function cannot be entered by itself
 	struct uses uses;
 	struct native_program *programs;
 	uint32_t program_count;
@@ -55,6 +58,38 @@ static bool makes_tail_calls(const struct generation *generation)
 	return false;
 }
 
+static int by_insn(const void *insn, const void *function)
+{
+	uint32_t a = *(const uint32_t *)insn, b = ((const struct image_function *)function)->insn;
+	return a < b ? -1 : a > b;
+}
+
+static void note_callback(
+        struct native_program *native, const struct image_program *source, uint32_t insn)
+{
+	const struct image_function *function = bsearch(&insn, source->functions,
+	        source->function_count, sizeof(source->functions[0]), by_insn);
+	if (function)
+		native->called_back[function - source->functions] = true;
+}
+
+// Which functions the program calls back, and whether it enters its first one again.
+static bool find_callbacks(struct native_program *native, const struct image_program *source)
+{
+	bool enters_first = false;
+	for (uint32_t at = 0; at < source->insn_count; at++) {
+		const struct bpf_insn *insn = &source->insns[at];
+		bool call = insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
+		bool handle = insn_is_lddw(insn) && insn->src_reg == BPF_PSEUDO_FUNC;
+		if (call || handle)
+			enters_first |= image_callee(insn, at) == 0;
+		if (handle)
+			note_callback(native, source, (uint32_t)image_callee(insn, at));
+		at += insn_is_lddw(insn);
+	}
+	return enters_first;
+}
+
 // One program into the code that is made; its labels into native->programs.
 static int add_program(struct native *native, const struct compiler *shared, uint32_t index,
         bool is_bare, struct error *err)
@@ -65,18 +100,27 @@ static int add_program(struct native *native, const struct compiler *shared, uin
 	int r = analysis_new(compiler.generation->image, index, is_bare, &analysis, err);
 	if (r)
 		return r;
+	bool is_entry = index == compiler.generation->image->entry;
 	compiler.program = index;
 	compiler.analysis = analysis;
-	r = compile_program(&compiler);
+	program->function_count = analysis->function_count;
+	program->called_back = calloc(program->function_count, sizeof(bool));
+	if (!program->called_back) {
+		analysis_free(&analysis);
+		return error_set(err, ENOMEM, "out of memory for machine code");
+	}
+	bool again = find_callbacks(program, &compiler.generation->image->programs[index]);
+	compiler.in_loop = is_entry && !is_bare && !compiler.tail_calls && !again;
+	program->needs_clean = analysis->functions[0].reads_unwritten;
+	if (is_entry) {
+		native->in_loop = compiler.in_loop;
+		native->uses.needs_clean = program->needs_clean;
+		native->uses.entry_live = analysis->functions[0].entry_live;
+	}
+	r = compile_program(&compiler, &native->uses);
 	if (r) {
 		error_set(err, -r, "out of memory for machine code");
 	} else {
-		program->needs_clean = analysis->functions[0].reads_unwritten;
-		if (index == compiler.generation->image->entry) {
-			native->uses.needs_clean = program->needs_clean;
-			native->uses.entry_live = analysis->functions[0].entry_live;
-		}
-		compile_uses(&compiler, &native->uses);
 		program->functions = TAKE_PTR(compiler.functions);
 	}
 	compiler_clear(&compiler);
@@ -84,20 +128,21 @@ static int add_program(struct native *native, const struct compiler *shared, uin
 	return r;
 }
 
-// Labels become positions; functions that nothing reaches have none.
-static void take_positions(struct native *native, struct generation *generation, struct code *code)
+// Labels become positions; what nothing reaches has none, though a handle of it may be made up.
+static void take_positions(struct native *native, const struct code *code)
 {
 	for (uint32_t i = 0; i < native->program_count; i++) {
-		uint32_t count = generation->image->programs[i].function_count;
-		for (uint32_t f = 0; f < count; f++) {
-			uint32_t *function = &native->programs[i].functions[f];
-			*function = asm_position(code, *function);
+		struct native_program *program = &native->programs[i];
+		for (uint32_t f = 0; f < program->function_count; f++) {
+			uint32_t position = asm_position(code, program->functions[f]);
+			program->functions[f] = position;
+			program->called_back[f] &= position < code_size(code);
 		}
 	}
 }
 
-static int add_programs(struct native *native, struct compiler *compiler, uint32_t burst,
-        bool is_bare, struct error *err)
+static int add_programs(
+        struct native *native, struct compiler *compiler, bool is_bare, struct error *err)
 {
 	struct code *code = compiler->code;
 	asm_entry(code, offsetof(struct engine, native_sp));
@@ -110,9 +155,12 @@ static int add_programs(struct native *native, struct compiler *compiler, uint32
 		if (r)
 			return r;
 	}
-	uint32_t entry = compiler->generation->image->entry;
-	asm_bind(code, burst);
-	compile_burst(compiler, &native->uses, native->programs[entry].functions[0]);
+	if (!native->in_loop) {
+		uint32_t entry = compiler->generation->image->entry;
+		compile_burst_head(compiler, &native->uses);
+		asm_call(code, native->programs[entry].functions[0]);
+		compile_burst_tail(compiler, &native->uses);
+	}
 	int r = code_error(code);
 	return r ? error_set(err, -r, "cannot put the program's machine code together: %s",
 	                   r == -ENOMEM ? "out of memory" : "it is too long")
@@ -144,17 +192,17 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
 	};
 	if (getrandom(&compiler.blind, sizeof(compiler.blind), 0) != sizeof(compiler.blind))
 		return error_set(err, errno, "no random numbers for machine code");
-	uint32_t burst = asm_label(code);
-	int r = add_programs(new, &compiler, burst, is_bare, err);
+	compiler.burst = asm_label(code);
+	int r = add_programs(new, &compiler, is_bare, err);
 	if (r)
 		return r;
-	take_positions(new, generation, code);
+	take_positions(new, code);
 	new->size = code_size(code);
 	r = code_memory_put(new->memory, code, &new->code, err);
 	if (r)
 		return r;
 	new->enter = (enter_fn *)(uintptr_t) new->code;
-	new->burst = new->code + asm_position(code, burst);
+	new->burst = new->code + asm_position(code, compiler.burst);
 	*native = TAKE_PTR(new);
 	return 0;
 }
@@ -166,8 +214,10 @@ void native_free(struct native **native)
 		return;
 	if (it->code)
 		code_memory_drop(it->memory, it->code);
-	for (uint32_t i = 0; it->programs && i < it->program_count; i++)
+	for (uint32_t i = 0; it->programs && i < it->program_count; i++) {
 		free(it->programs[i].functions);
+		free(it->programs[i].called_back);
+	}
 	free(it->programs);
 	free(it);
 	*native = NULL;
@@ -179,12 +229,29 @@ const uint8_t *native_code(const struct native *native, uint32_t *size)
 	return native->code;
 }
 
-bool native_run(struct engine *engine, const struct native *native, uint32_t program,
-        uint32_t function, uint64_t *r)
+static bool enter(
+        struct engine *engine, const struct native *native, uint32_t position, uint64_t *r)
 {
-	const void *code = native->code + native->programs[program].functions[function];
+	const uint8_t *code = native->code + position;
 	r[0] = native->enter(engine, engine->base, engine->base + r[10], code, &r[1]);
 	return engine->fault == FAULT_NONE;
+}
+
+bool native_call(struct engine *engine, const struct native *native, uint64_t *r)
+{
+	uint32_t entry = engine->generation->image->entry;
+	return enter(engine, native, native->programs[entry].functions[0], r);
+}
+
+bool native_calls_back(const struct native *native, uint32_t program, uint32_t function)
+{
+	return native->programs[program].called_back[function];
+}
+
+bool native_call_back(struct engine *engine, const struct native *native, uint32_t program,
+        uint32_t function, uint64_t *r)
+{
+	return enter(engine, native, native->programs[program].functions[function], r);
 }
 
 void native_burst(struct engine *engine, const struct native *native, struct packet *packets,

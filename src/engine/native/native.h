@@ -23,9 +23,13 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
         struct error *err);
 void native_free(struct native **native);
 
-// Runs function `function` of program `program` in the frame at engine->depth, with R1 to R5 from
+// Runs the entry program of a bare generation in the frame at engine->depth, with R1 to R5 from
 // `r`; R0 into r[0]. False: a fault, which stands in `engine` with its place.
-bool native_run(struct engine *engine, const struct native *native, uint32_t program,
+bool native_call(struct engine *engine, const struct native *native, uint64_t *r);
+// Whether function `function` of program `program` was compiled to be called back by helpers, with
+// any arguments; others, whose handle a program may have made up, are for the interpreter.
+bool native_calls_back(const struct native *native, uint32_t program, uint32_t function);
+bool native_call_back(struct engine *engine, const struct native *native, uint32_t program,
         uint32_t function, uint64_t *r);
 // Runs the entry program over `count` packets, at least one, and gives their verdicts, up to the
 // end or to the first fault, which stands in `engine`; engine->packet is the packet then.
