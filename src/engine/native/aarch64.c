@@ -3,6 +3,11 @@
 // code stands an island (a jump over it in front): an unconditional jump, which reaches 128 MiB,
 // for each branch whose label is not bound by then. Islands may stand between any two instructions
 // that a64_begin() is called for, since a jump changes no flag and no register.
+//
+// Two things are done better than asked, where no label lies between: the sum of base and index
+// stays in the address register for the next access, and a copy of a register that the next
+// instruction overwrites is not made, because instructions here may read another register than they
+// write.
 #include "engine/native/aarch64.h"
 
 #include <sys/auxv.h>
@@ -82,10 +87,31 @@ void a64_begin(struct code *code)
 		make_island(code);
 }
 
+void a64_forget(struct code *code)
+{
+	code->sum_end = 0;
+}
+
+// What an instruction writes stands in its bits 0 to 4; a store only seems to write.
 void a64_put(struct code *code, uint32_t insn)
 {
+	uint32_t d = insn & 31;
 	a64_begin(code);
 	code_u32(code, insn);
+	if (d == ADDRESS || d == code->sum_base || d == code->sum_index)
+		a64_forget(code);
+}
+
+uint32_t a64_source(struct code *code, uint32_t d, bool wide)
+{
+	uint32_t last;
+	if (code->size < sizeof(last) || code->bound == code->size)
+		return d;
+	memcpy(&last, code->bytes + code->size - sizeof(last), sizeof(last));
+	if ((last & 0x7fe0ffff) != (INSN_ORR | ZERO << 5 | d) || (wide && !(last & WIDE)))
+		return d;
+	code->size -= sizeof(last);
+	return last >> 16 & 31;
 }
 
 void a64_put_3(struct code *code, uint32_t insn, uint32_t d, uint32_t n, uint32_t m)
@@ -160,8 +186,10 @@ void a64_put_add(struct code *code, uint32_t d, uint32_t n, int64_t value, bool 
 	uint32_t insn = (value < 0 ? INSN_SUB_I : INSN_ADD_I) | a64_width(wide) | n << 5 | d;
 	if (size < 1 << 12) {
 		a64_put(code, insn | (uint32_t)size << 10);
-	} else if (size < 1 << 24 && !(size & 0xfff)) {
+	} else if (size < 1 << 24) {
 		a64_put(code, insn | 1 << 22 | (uint32_t)(size >> 12) << 10);
+		if (size & 0xfff)
+			a64_put_add(code, d, d, value < 0 ? -(int64_t)(size & 0xfff) : size & 0xfff, wide);
 	} else {
 		a64_put_constant(code, LARGE, wide ? (uint64_t)value : (uint32_t)value);
 		if (wide)
@@ -174,8 +202,16 @@ void a64_put_add(struct code *code, uint32_t d, uint32_t n, int64_t value, bool 
 // d = base + index
 static void put_sum(struct code *code, uint32_t d, struct mem mem)
 {
-	a64_put_3(code, (mem.base == REG_SP ? INSN_ADD_EXTENDED : INSN_ADD) | WIDE, d,
-	        a64_register(mem.base), a64_register(mem.index));
+	uint32_t base = a64_register(mem.base), index = a64_register(mem.index);
+	if (d == ADDRESS && code->sum_end > code->bound && code->sum_base == base &&
+	        code->sum_index == index)
+		return;
+	a64_put_3(code, (mem.base == REG_SP ? INSN_ADD_EXTENDED : INSN_ADD) | WIDE, d, base, index);
+	if (d != ADDRESS)
+		return;
+	code->sum_base = base;
+	code->sum_index = index;
+	code->sum_end = code->size;
 }
 
 void a64_put_address(struct code *code, uint32_t d, struct mem mem)

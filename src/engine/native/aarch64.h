@@ -124,6 +124,11 @@ bool a64_logical_immediate(uint64_t value, bool wide, uint32_t *bits);
 // What code_u32() writes after this, up to the next call, stands together.
 void a64_begin(struct code *code);
 void a64_put(struct code *code, uint32_t insn);
+// Registers have changed in a way that a64_put() does not see.
+void a64_forget(struct code *code);
+// The register to read in d's place: what d was made a copy of just now, which then is not done.
+// The next instruction must write d.
+uint32_t a64_source(struct code *code, uint32_t d, bool wide);
 void a64_put_3(struct code *code, uint32_t insn, uint32_t d, uint32_t n, uint32_t m);
 void a64_put_move(struct code *code, uint32_t d, uint32_t n, bool wide);
 // INSN_SBFM or INSN_UBFM: bits [low, high] of n, down to bit 0.

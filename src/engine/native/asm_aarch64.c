@@ -90,34 +90,35 @@ static const uint32_t alu_insns[] = {
 
 void asm_alu(struct code *code, uint8_t op, enum reg dst, enum reg src, bool wide)
 {
-	uint32_t d = machine[dst];
-	a64_put_3(code, alu_insns[op >> 4] | a64_width(wide), d, d, machine[src]);
+	uint32_t d = machine[dst], n = a64_source(code, d, wide), m = dst == src ? n : machine[src];
+	a64_put_3(code, alu_insns[op >> 4] | a64_width(wide), d, n, m);
 }
 
-static void put_shift(struct code *code, uint8_t op, uint32_t d, uint32_t count, bool wide)
+static void put_shift(
+        struct code *code, uint8_t op, uint32_t d, uint32_t n, uint32_t count, bool wide)
 {
 	uint32_t top = wide ? 63 : 31;
 	count &= top;
 	if (op == BPF_LSH)
-		a64_put_field(code, INSN_UBFM, d, d, (0 - count) & top, top - count, wide);
+		a64_put_field(code, INSN_UBFM, d, n, (0 - count) & top, top - count, wide);
 	else
-		a64_put_field(code, op == BPF_RSH ? INSN_UBFM : INSN_SBFM, d, d, count, top, wide);
+		a64_put_field(code, op == BPF_RSH ? INSN_UBFM : INSN_SBFM, d, n, count, top, wide);
 }
 
 void asm_alu_constant(struct code *code, uint8_t op, enum reg dst, int32_t value, bool wide)
 {
-	uint32_t d = machine[dst], bits;
+	uint32_t d = machine[dst], n = a64_source(code, d, wide), bits;
 	switch (op) {
 	case BPF_ADD:
-		a64_put_add(code, d, d, value, wide);
+		a64_put_add(code, d, n, value, wide);
 		return;
 	case BPF_SUB:
-		a64_put_add(code, d, d, -(int64_t)value, wide);
+		a64_put_add(code, d, n, -(int64_t)value, wide);
 		return;
 	case BPF_LSH:
 	case BPF_RSH:
 	case BPF_ARSH:
-		put_shift(code, op, d, (uint32_t)value, wide);
+		put_shift(code, op, d, n, (uint32_t)value, wide);
 		return;
 	case BPF_OR:
 	case BPF_AND:
@@ -126,32 +127,33 @@ void asm_alu_constant(struct code *code, uint8_t op, enum reg dst, int32_t value
 			uint32_t insn = op == BPF_OR    ? INSN_ORR_I
 			                : op == BPF_AND ? INSN_AND_I
 			                                : INSN_EOR_I;
-			a64_put(code, insn | a64_width(wide) | bits | d << 5 | d);
+			a64_put(code, insn | a64_width(wide) | bits | n << 5 | d);
 			return;
 		}
 		break;
 	}
 	a64_put_constant(code, VALUE, wide ? (uint64_t)(int64_t)value : (uint32_t)value);
-	a64_put_3(code, alu_insns[op >> 4] | a64_width(wide), d, d, VALUE);
+	a64_put_3(code, alu_insns[op >> 4] | a64_width(wide), d, n, VALUE);
 }
 
 void asm_negate(struct code *code, enum reg dst, bool wide)
 {
-	a64_put_3(code, INSN_SUB | a64_width(wide), machine[dst], ZERO, machine[dst]);
+	uint32_t d = machine[dst];
+	a64_put_3(code, INSN_SUB | a64_width(wide), d, ZERO, a64_source(code, d, wide));
 }
 
 void asm_swap(struct code *code, enum reg dst, unsigned bits, bool swap)
 {
 	uint32_t d = machine[dst];
-	if (swap)
-		a64_put(code, (bits == 64          ? INSN_REV64 | WIDE
-		                      : bits == 32 ? INSN_REV32
-		                                   : INSN_REV16) |
-		                      d << 5 | d);
+	if (swap && bits == 64)
+		a64_put_3(code, INSN_REV64 | WIDE, d, a64_source(code, d, true), 0);
+	else if (swap)
+		a64_put_3(code, bits == 32 ? INSN_REV32 : INSN_REV16, d, a64_source(code, d, false),
+		        0);
 	if (bits == 16)
 		a64_put_field(code, INSN_UBFM, d, d, 0, 15, false);
 	else if (bits == 32 && !swap)
-		a64_put_move(code, d, d, false);
+		a64_put_move(code, d, a64_source(code, d, false), false);
 }
 
 // The machine's own division gives 0 by zero, and wraps.
@@ -407,16 +409,19 @@ void asm_jump_register(struct code *code, enum reg target)
 
 void asm_call(struct code *code, uint32_t label)
 {
+	a64_forget(code);
 	a64_put_jump(code, INSN_BL, label);
 }
 
 void asm_call_register(struct code *code, enum reg target)
 {
+	a64_forget(code);
 	a64_put(code, INSN_BLR | (uint32_t)machine[target] << 5);
 }
 
 void asm_call_host(struct code *code, const void *function)
 {
+	a64_forget(code);
 	a64_begin(code);
 	code_host_call(code, code->size, function);
 	for (uint32_t i = 0; i < HOST_CALL_INSNS; i++)
@@ -495,6 +500,7 @@ static struct frame_shape function_frame(uint32_t saved)
 
 static void put_frame(struct code *code, const struct frame_shape *frame, bool load)
 {
+	a64_forget(code);
 	for (uint32_t i = 0; i < frame->count; i += 2) {
 		uint32_t at = (frame->at + 8 * i) / 8, t = frame->registers[i];
 		if (i + 1 < frame->count)

@@ -79,6 +79,7 @@ void asm_bind(struct code *code, uint32_t label)
 {
 	if (label < code->label_count)
 		code->labels[label] = code->size;
+	code->bound = code->size;
 }
 
 uint32_t asm_position(const struct code *code, uint32_t label)

@@ -39,7 +39,11 @@ struct code {
 	uint32_t fix_count, fix_capacity;
 	struct host_call *calls;
 	uint32_t call_count, call_capacity;
-	uint32_t island_end, fixes_near; // see aarch64.c
+	uint32_t bound; // position of the label that was bound last
+	// Of aarch64.c: behind the last island, and the fixes that it looked after; what the
+	// address register is the sum of, and the end of the instruction that made it so, or 0.
+	uint32_t island_end, fixes_near;
+	uint32_t sum_base, sum_index, sum_end;
 };
 
 void code_grow(struct code *code);
