@@ -22,7 +22,7 @@
 #define MD(field) (int32_t) offsetof(struct xdp_md, field)
 
 // The context's fields that are not the same for all packets.
-enum { DATA = 1 << 0, DATA_END = 1 << 1, DATA_META = 1 << 2, IFINDEX = 1 << 3, ARRIVAL = 1 << 6 };
+enum { DATA = 1 << 0, DATA_END = 1 << 1, DATA_META = 1 << 2, IFINDEX = 1 << 3, ARRIVAL = 3 << 6 };
 #define ALL_FIELDS UINT32_MAX
 
 static bool is_access(enum opcode_kind kind)
@@ -69,6 +69,13 @@ bool compile_needs_refresh(const struct compiler *compiler, uint32_t insn)
 	return !is_apart(compiler, insn);
 }
 
+static uint32_t fields_of(const struct fact *fact, uint32_t size)
+{
+	uint32_t first = (uint32_t)fact->offset / 4;
+	uint32_t last = ((uint32_t)fact->offset + size - 1) / 4;
+	return fact->exact ? (2u << last) - (1u << first) : ALL_FIELDS;
+}
+
 void compile_uses(const struct compiler *compiler, struct uses *uses)
 {
 	for (uint32_t i = 0; i < compiler->insn_count; i++) {
@@ -79,8 +86,7 @@ void compile_uses(const struct compiler *compiler, struct uses *uses)
 			if (!fact->proven)
 				uses->context = ALL_FIELDS;
 			else if (fact->region == VALUE_CONTEXT)
-				uses->context |=
-				        fact->exact ? 1u << (fact->offset / 4) : ALL_FIELDS;
+				uses->context |= fields_of(fact, opcode_of(insn)->size);
 			uses->windows |= !fact->proven && fact->region == VALUE_PACKET;
 		} else if (fact->reached && kind == KIND_CALL) {
 			if (!is_apart(compiler, i))
