@@ -51,6 +51,7 @@ void kernel_load(struct kernel_side *kernel, const struct table *table, struct b
 	uint64_t start = clock_ns();
 	if (kernel->map < 0 || load(kernel->map, table)) {
 		cleanup_close(&kernel->map);
+		kernel->map = -1;
 		return;
 	}
 	double ns = (double)(clock_ns() - start);
