@@ -19,19 +19,15 @@
 
 #define ALL_SAVED 0x3c0u // R6 to R9
 
-// Instructions of several lengths that do nothing, so that labels come to stand everywhere around
-// the reach of the short forms.
-static void emit_padding(struct code *code, int32_t count)
+// Instructions that do nothing. On machines whose instructions differ in length `more` gives every
+// length in all, so that labels come to stand just within the reach of short forms and just out of
+// it.
+static void emit_padding(struct code *code, int32_t count, unsigned more)
 {
 	for (int32_t i = 0; i < count; i++)
-		if (i % 3)
-			asm_move(code, REG_R9, REG_R9, true);
-		else if (i % 2)
-			asm_alu_constant(code, BPF_OR, REG_R9, 0, true);
-		else
-			asm_alu(code, BPF_AND, REG_R1, REG_R1, true);
-	if (count % 5 == 0)
-		asm_alu(code, BPF_OR, REG_R9, REG_R9, true);
+		asm_alu(code, BPF_AND, REG_R1, REG_R1, true);
+	for (unsigned i = 0; i < more; i++)
+		asm_prefetch(code, mem_at(REG_ENGINE, 8));
 }
 
 static void emit_one_branch(struct code *code, const struct piece *piece, uint32_t label)
@@ -55,13 +51,13 @@ static void emit_branch(struct code *code, const struct piece *piece)
 		emit_one_branch(code, piece, taken);
 	if (!back) {
 		asm_jump(code, done);
-		emit_padding(code, piece->padding);
+		emit_padding(code, piece->padding, piece->slot);
 	}
 	asm_bind(code, taken);
 	asm_store_constant(code, mem_at(REG_ENGINE, offsetof(struct machine, taken)), 1, 8);
 	asm_jump(code, done);
 	if (back) {
-		emit_padding(code, -piece->padding);
+		emit_padding(code, -piece->padding, piece->slot);
 		asm_bind(code, start);
 		emit_one_branch(code, piece, taken);
 	}
@@ -117,15 +113,18 @@ static void branches_on_constants(void **state)
 static void branches_of_every_distance(void **state)
 {
 	struct kit_list list = kit_list_new();
-	struct piece piece = {
-	        .mem = KIT_NO_MEM, .dst = REG_R7, .may_change = KIT_BIT(REG_T1), .wide = true};
+	struct piece piece = {.mem = KIT_NO_MEM,
+	        .dst = REG_R7,
+	        .src = REG_R8,
+	        .may_change = KIT_BIT(REG_T1),
+	        .wide = true};
 	for (piece.padding = -60; piece.padding <= 60; piece.padding++)
-		for (unsigned i = 0; i < 4; i++) {
-			piece.op = i == 0 ? BPF_JA
-			                  : kit_jumps[(unsigned)(piece.padding + 60) % KIT_JUMPS];
-			piece.src = i == 1 ? REG_NONE : REG_R8;
-			if (i < 2 || piece.padding % 9 == 0)
-				kit_add(&list, piece);
+		for (piece.slot = 0; piece.slot < 3; piece.slot++) {
+			piece.op = BPF_JA;
+			kit_add(&list, piece);
+			piece.op = kit_jumps[list.count % KIT_JUMPS];
+			kit_add(&list, piece);
+			piece.src = piece.src == REG_NONE ? REG_R8 : REG_NONE;
 		}
 	static const int32_t far[] = {10000, -10000, 11000, 280000, -280000, 360000};
 	for (unsigned i = 0; i < sizeof(far) / sizeof(far[0]); i++) {
@@ -153,6 +152,14 @@ static __attribute__((noinline)) uint64_t sum(
 	return a + 3 * b + 5 * c + 7 * d + 11 * e;
 }
 
+// More arguments than R1 to R5, for which machines take other registers.
+static __attribute__((noinline)) uint64_t sum_of_eight(uint64_t a, uint64_t b, uint64_t c,
+        uint64_t d, uint64_t e, uint64_t f, uint64_t g, uint64_t h)
+{
+	__asm__ volatile("" : "+r"(f), "+r"(g), "+r"(h));
+	return sum(a, b, c, d, e) + f + g + h;
+}
+
 // C spoils whatever it may.
 static __attribute__((noinline)) uint64_t spoil(
         struct calls *calls, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
@@ -169,6 +176,7 @@ static __attribute__((noinline)) uint64_t spoil(
 	for (int i = 0; i < 8; i++)
 		x = x * 1.5 + (double)c;
 	calls->depth++;
+	x += (double)sum_of_eight(b, c, d, e, b, c + 1, d + 2, e + 3);
 	return b * 0x10001 + (uint64_t)(x > 1e300);
 }
 
@@ -436,58 +444,74 @@ static void calls_reach_c_wherever_it_is(void **state)
 // Two threads on one word each: what an operation that is not atomic loses would be missed.
 struct race {
 	struct calls calls;
+	pthread_barrier_t *start;
 	uint64_t *words;
 	uint64_t bit;
 };
-#define TURNS 100000
+#define TURNS 500000
 
 static void *run_race(void *context)
 {
 	struct race *race = context;
 	uint64_t args[5] = {(uintptr_t)race->words, race->bit, TURNS};
+	pthread_barrier_wait(race->start);
 	kit_code_call(race->calls.kit, &race->calls.machine, race->calls.label, args);
 	return NULL;
 }
 
-static void atomics_of_two_threads_lose_nothing(void **state)
+// Sets the bit in R2 and clears it; the bit is as it was left each time, or R7 counts it.
+static void emit_bit_turn(struct code *code)
 {
-	static const int32_t ops[] = {BPF_ADD, BPF_XOR, BPF_ADD | BPF_FETCH, BPF_XOR | BPF_FETCH,
-	        BPF_OR | BPF_FETCH, BPF_AND | BPF_FETCH};
-	struct kit_code kit;
-	kit_code_new(&kit, *(bool *)*state);
-	struct code *code = kit.code;
-	uint32_t label = asm_label(code), again = asm_label(code);
-	asm_bind(code, label);
-	asm_function_begin(code, ALL_SAVED);
-	asm_bind(code, again);
-	for (unsigned i = 0; i < 4; i++) {
-		asm_move(code, REG_R6, REG_R2, true);
-		asm_atomic(code, ops[i], 8, mem_at(REG_R1, (int32_t)(8 * i)), REG_R6);
-	}
-	// Sets the bit and clears it: the bit is as it was left each time.
+	struct mem word = mem_at(REG_R1, 32);
 	asm_move(code, REG_R6, REG_R2, true);
-	asm_atomic(code, ops[4], 8, mem_at(REG_R1, 32), REG_R6);
+	asm_atomic(code, BPF_OR | BPF_FETCH, 8, word, REG_R6);
 	asm_alu(code, BPF_AND, REG_R6, REG_R2, true);
 	asm_alu(code, BPF_ADD, REG_R7, REG_R6, true);
 	asm_move(code, REG_R6, REG_R2, true);
 	asm_alu_constant(code, BPF_XOR, REG_R6, -1, true);
-	asm_atomic(code, ops[5], 8, mem_at(REG_R1, 32), REG_R6);
+	asm_atomic(code, BPF_AND | BPF_FETCH, 8, word, REG_R6);
 	asm_alu(code, BPF_AND, REG_R6, REG_R2, true);
 	asm_alu(code, BPF_XOR, REG_R6, REG_R2, true);
 	asm_alu(code, BPF_ADD, REG_R7, REG_R6, true);
-	asm_alu_constant(code, BPF_SUB, REG_R3, 1, true);
-	asm_branch_constant(code, BPF_JNE, REG_R3, 0, true, again);
+}
+
+static void atomics_of_two_threads_lose_nothing(void **state)
+{
+	static const int32_t ops[] = {BPF_ADD, BPF_XOR, BPF_ADD | BPF_FETCH, BPF_XOR | BPF_FETCH};
+	struct kit_code kit;
+	kit_code_new(&kit, *(bool *)*state);
+	struct code *code = kit.code;
+	uint32_t label = asm_label(code);
+	asm_bind(code, label);
+	asm_function_begin(code, ALL_SAVED);
+	asm_constant(code, REG_R7, 0);
+	for (unsigned i = 0; i < 5; i++) {
+		uint32_t again = asm_label(code);
+		asm_move(code, REG_R8, REG_R3, true);
+		asm_bind(code, again);
+		if (i == 4) {
+			emit_bit_turn(code);
+		} else {
+			asm_move(code, REG_R6, REG_R2, true);
+			asm_atomic(code, ops[i], 8, mem_at(REG_R1, (int32_t)(8 * i)), REG_R6);
+		}
+		asm_alu_constant(code, BPF_SUB, REG_R8, 1, true);
+		asm_branch_constant(code, BPF_JNE, REG_R8, 0, true, again);
+	}
 	asm_store(code, mem_at(REG_ENGINE, offsetof(struct machine, taken)), REG_R7, 8);
 	asm_function_end(code, ALL_SAVED);
 	kit_code_place(&kit);
 	uint64_t words[5] = {0};
-	struct race races[2] = {{{.kit = &kit, .label = label}, words, 1},
-	        {{.kit = &kit, .label = label}, words, 1ull << 40}};
+	pthread_barrier_t start;
+	struct race races[2] = {{{.kit = &kit, .label = label}, &start, words, 1},
+	        {{.kit = &kit, .label = label}, &start, words, 1ull << 40}};
+	pthread_barrier_init(&start, NULL, 2);
 	pthread_t threads[2];
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, run_race, &races[i]), 0);
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
+	pthread_barrier_destroy(&start);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(words[i], i % 2 ? 0 : TURNS * ((1ull << 40) + 1));
 	assert_int_equal(words[4], 0);

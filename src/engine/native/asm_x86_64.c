@@ -121,7 +121,7 @@ static void shift_by_cl(
 	emit_move(code, true, T1, RCX);
 	emit_move(code, false, RCX, src);
 	emit_rr(code, flags, 0xd3, middle, dst == RCX ? T1 : dst);
-	emit_move(code, dst != RCX || (flags & WIDE), RCX, T1);
+	emit_move(code, true, RCX, T1);
 }
 
 void asm_alu(struct code *code, uint8_t op, enum reg dst, enum reg src, bool wide)
