@@ -230,6 +230,7 @@ static struct generation *load(
 {
 	struct error err = {0};
 	struct generation *generation = NULL;
+	chance = setup->seed;
 	struct image *image = setup->make(setup->context, &err);
 	const struct generation_options options = {.id = 1,
 	        .engine_count = 1,
@@ -277,7 +278,6 @@ void diff_run(struct diff_side *side, const struct diff_setup *setup, struct dif
 	parts.size = 0;
 	*outcome = (struct diff_outcome){.parts = parts};
 	side->outcome = outcome;
-	chance = setup->seed;
 	const struct engine_options options = {.kind = side->way->kind,
 	        .fixed_ns = 1000000000000ull,
 	        .random = 7,
