@@ -1,121 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
-// What card and ports cost a packet beyond the engine: generator to sink through wire, 64-byte
-// frames, one worker, both directions, in CPU time of the process a packet; and the engine alone
-// over bursts of the same frames, in the same run. The difference is the card's and the ports' own
-// (the generator's making of packets included): design says under 25 ns.
+// The whole card: 64-byte frames from a port through a function to a port, with all that the card
+// counts and stamps.
+//
+// - Generator to sink, one worker: wire, lsl2 and ripv4, by engine.
+// - The same by two workers against one: ports that share nothing but the card.
+// - Ports of DPDK's net_null, which make packets of nothing: wire against testpmd that forwards
+//   (io), and a function that exchanges MAC addresses against testpmd that does (macswap).
+//
+// A side's rate is packets a second of CPU time, for each worker: on a machine with other work it
+// is what a core of its own would give. Sides take turns in short rounds.
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/error.h"
 #include "bench.h"
-#include "card/card.h"
-#include "card/test_images.h"
-#include "engine/space.h"
+#include "card/rig.h"
+#include "card/testpmd.h"
 
-#define ROUNDS   15
+#define ROUNDS   11
 #define ROUND_MS 100
-#define BURSTS   20000u
 
-static uint64_t cpu_ns(void)
+static const struct {
+	const char *name;
+	enum engine_kind kind;
+} engines[] = {{"native", ENGINE_NATIVE}, {"interpreter", ENGINE_INTERPRETER}};
+
+static double mpps(uint64_t packets, uint64_t cpu_ns, uint32_t workers)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+	return cpu_ns ? 1e3 * (double)packets * workers / (double)cpu_ns : NAN;
 }
 
-static void need(int rc, const struct error *err)
+static void sample(struct bench *bench, const char *name, const char *side, const struct rig *rig)
 {
-	if (!rc)
-		return;
-	fprintf(stderr, "card_bench: %s\n", err->text);
-	exit(1);
+	uint64_t packets, cpu_ns;
+	rig_round(rig, ROUND_MS, &packets, &cpu_ns);
+	bench_sample(bench, name, side, "Mpps", mpps(packets, cpu_ns, rig->worker_count));
 }
 
-static uint64_t packets_of(struct card *card)
+static void generator_to_sink(struct bench *bench)
 {
-	static struct card_port ports[PORTS_MAX];
-	uint32_t count;
-	card->ops->ports(card, ports, PORTS_MAX, &count, NULL);
-	uint64_t packets = 0;
-	for (uint32_t i = 0; i < count; i++)
-		packets += ports[i].total.tx_packets;
-	return packets;
+	static const struct {
+		const char *name;
+		struct rig rig;
+	} cases[] = {
+	        {"wire, gen to sink", {{"gen", "gen"}, 2, 1, RIG_WIRE, 0}},
+	        {"lsl2, gen to sink", {{"gen", "gen"}, 2, 1, RIG_LSL2, 0}},
+	        {"ripv4, gen to sink", {{"gen:dst=02:00:00:00:00:a0", "gen:dst=02:00:00:00:00:a0"},
+	                                       2, 1, RIG_RIPV4, 0}},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(engines); k++) {
+			struct rig rig = cases[i].rig;
+			rig.engine = engines[k].kind;
+			if (engine_kind_offered(rig.engine))
+				sample(bench, cases[i].name, engines[k].name, &rig);
+		}
 }
 
-// Runs for a round. Returns CPU ns a packet.
-static double card_round(const char *const specs[2])
+static void two_cores(struct bench *bench)
 {
-	struct error err;
-	cleanup(card_free) struct card *card = NULL;
-	const struct soft_card_options options = {
-	        .port_specs = specs, .port_count = 2, .worker_count = 1};
-	need(soft_card_new(&options, &card, &err), &err);
-	static struct receipt receipt;
-	struct image *image = image_wire(1);
-	const struct card_load load = {.ports = 3};
-	uint64_t id;
-	need(card->ops->load(card, image, &load, &id, &err), &err);
-	need(card->ops->swap(card, id, 3, 0, &receipt, &err), &err);
-	image_free(&image);
-	usleep(5000);
-	uint64_t packets = packets_of(card), begin_ns = cpu_ns();
-	usleep(ROUND_MS * 1000);
-	uint64_t spent_ns = cpu_ns() - begin_ns;
-	return (double)spent_ns / (double)(packets_of(card) - packets);
+	static const struct rig one = {{"gen", "gen"}, 2, 1, RIG_REFLECT, ENGINE_BEST},
+	                        two = {{"gen", "gen", "gen", "gen"}, 4, 2, RIG_REFLECT,
+	                                ENGINE_BEST};
+	sample(bench, "reflect, gen to sink, cores", "1 core", &one);
+	sample(bench, "reflect, gen to sink, cores", "2 cores", &two);
 }
 
-struct rig {
-	struct space *space;
-	struct packet_memory *memory;
-	struct engine *engine;
-	struct generation *generation;
-	struct packet packets[BURST_MAX];
-	struct verdict verdicts[BURST_MAX];
-};
-
-static void rig_open(struct rig *rig)
+static void against_testpmd(struct bench *bench, const char *name, enum rig_function function,
+        const char *mode, struct testpmd *testpmd)
 {
-	struct error err;
-	const struct generation_options options = {.id = 1, .engine_count = 1, .ports = 3};
-	const struct engine_options engine = {.number = 0};
-	need(space_new(&rig->space, &err), &err);
-	need(packet_memory_new(rig->space, 256, &rig->memory, &err), &err);
-	need(engine_new(rig->space, &engine, &rig->engine, &err), &err);
-	need(generation_new(rig->space, image_wire(1), &options, &rig->generation, &err), &err);
-	frames_take(rig->memory, rig->packets, BURST_MAX);
-	for (uint32_t i = 0; i < BURST_MAX; i++)
-		rig->packets[i].end = (uint16_t)(rig->packets[i].data + 60);
-}
-
-static double engine_round(struct rig *rig)
-{
-	uint64_t begin_ns = cpu_ns();
-	for (uint32_t i = 0; i < BURSTS; i++)
-		engine_run(rig->engine, rig->generation, rig->packets, rig->verdicts, BURST_MAX);
-	return (double)(cpu_ns() - begin_ns) / (BURSTS * (double)BURST_MAX);
+	struct rig rig = {{"dpdk:net_null0", "dpdk:net_null1"}, 2, 1, function, ENGINE_BEST};
+	uint64_t packets, cpu_ns;
+	char side[32];
+	snprintf(side, sizeof(side), "testpmd %s", mode);
+	if (testpmd && testpmd_round(testpmd, ROUND_MS, &packets, &cpu_ns) == 0)
+		bench_sample(bench, name, side, "Mpps", mpps(packets, cpu_ns, 1));
+	sample(bench, name, "raio", &rig);
 }
 
 int main(void)
 {
-	static const char *const specs[2] = {"gen:size=64", "gen:size=64"};
-	static struct rig rig;
 	struct bench *bench;
+	cleanup(testpmd_end) struct testpmd *io = NULL, *macswap = NULL;
 	if (bench_new(&bench))
 		return 1;
-	rig_open(&rig);
+	int rc = HAVE_DPDK ? testpmd_start("io", &io) : -ENOENT;
+	if (!rc)
+		rc = testpmd_start("macswap", &macswap);
+	if (rc)
+		printf("card: testpmd does not run here (%s): its sides are missing\n",
+		        HAVE_DPDK ? strerror(-rc) : "built without DPDK");
 	for (int i = 0; i < ROUNDS; i++) {
-		double engine_ns = engine_round(&rig), card_ns = card_round(specs);
-		bench_sample(bench, "wire, 64 B, a packet", "engine alone", "ns", engine_ns);
-		bench_sample(bench, "wire, 64 B, a packet", "gen to sink", "ns", card_ns);
-		bench_sample(bench, "card and ports beyond the engine", "gen to sink", "ns",
-		        card_ns - engine_ns);
+		generator_to_sink(bench);
+		two_cores(bench);
+		if (!HAVE_DPDK)
+			continue;
+		against_testpmd(bench, "wire, net_null", RIG_WIRE, "io", io);
+		against_testpmd(bench, "macswap, net_null", RIG_MACSWAP, "macswap", macswap);
 	}
-	int rc = bench_report(bench, "card", NULL);
+	rc = bench_report(bench, "card", NULL);
 	bench_free(&bench);
 	return rc ? 1 : 0;
 }

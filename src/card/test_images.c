@@ -10,17 +10,19 @@
 
 #define INSN(op, d, s, o, i)                                                                       \
 	((struct bpf_insn){.code = (op), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
-#define MOV_IMM(d, i)      INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
-#define MOV_REG(d, s)      INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
-#define ADD_IMM(d, i)      INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
-#define XOR_IMM(d, i)      INSN(BPF_ALU64 | BPF_XOR | BPF_K, d, 0, 0, i)
-#define LOAD(d, s, o)      INSN(BPF_LDX | BPF_MEM | BPF_W, d, s, o, 0)
-#define STORE(d, o, s)     INSN(BPF_STX | BPF_MEM | BPF_W, d, s, o, 0)
-#define STORE_IMM(d, o, i) INSN(BPF_ST | BPF_MEM | BPF_W, d, 0, o, i)
-#define CALL(helper)       INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
-#define JUMP(o)            INSN(BPF_JMP | BPF_JA, 0, 0, o, 0)
-#define JGT_REG(d, s, o)   INSN(BPF_JMP | BPF_JGT | BPF_X, d, s, o, 0)
-#define JEQ_IMM(d, i, o)   INSN(BPF_JMP | BPF_JEQ | BPF_K, d, 0, o, i)
+#define MOV_IMM(d, i)       INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
+#define MOV_REG(d, s)       INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
+#define ADD_IMM(d, i)       INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
+#define XOR_IMM(d, i)       INSN(BPF_ALU64 | BPF_XOR | BPF_K, d, 0, 0, i)
+#define LOAD(d, s, o)       INSN(BPF_LDX | BPF_MEM | BPF_W, d, s, o, 0)
+#define STORE(d, o, s)      INSN(BPF_STX | BPF_MEM | BPF_W, d, s, o, 0)
+#define LOAD_HALF(d, s, o)  INSN(BPF_LDX | BPF_MEM | BPF_H, d, s, o, 0)
+#define STORE_HALF(d, o, s) INSN(BPF_STX | BPF_MEM | BPF_H, d, s, o, 0)
+#define STORE_IMM(d, o, i)  INSN(BPF_ST | BPF_MEM | BPF_W, d, 0, o, i)
+#define CALL(helper)        INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
+#define JUMP(o)             INSN(BPF_JMP | BPF_JA, 0, 0, o, 0)
+#define JGT_REG(d, s, o)    INSN(BPF_JMP | BPF_JGT | BPF_X, d, s, o, 0)
+#define JEQ_IMM(d, i, o)    INSN(BPF_JMP | BPF_JEQ | BPF_K, d, 0, o, i)
 #define MAP(d, index)                                                                              \
 	INSN(BPF_LD | BPF_DW | BPF_IMM, d, BPF_PSEUDO_MAP_FD, 0, index), INSN(0, 0, 0, 0, 0)
 #define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
@@ -70,6 +72,36 @@ static void set_map(struct image_map *map, const char *name, uint32_t type, uint
 	map->value_size = value_size;
 	map->max_entries = max_entries;
 	map->inner = IMAGE_NONE;
+}
+
+struct image *image_reflect(void)
+{
+	const struct bpf_insn insns[] = {MOV_IMM(0, XDP_TX), EXIT()};
+	return MAKE("reflect", insns, 0);
+}
+
+struct image *image_macswap(void)
+{
+	const struct bpf_insn insns[] = {
+	        MOV_REG(6, 1),
+	        LOAD(2, 6, 0), // data
+	        LOAD(3, 6, 4), // data_end
+	        MOV_REG(4, 2),
+	        ADD_IMM(4, 14),
+	        JGT_REG(4, 3, 15), // to the drop
+	        LOAD(3, 2, 0),
+	        LOAD_HALF(4, 2, 4),
+	        LOAD(5, 2, 6),
+	        LOAD_HALF(7, 2, 10),
+	        STORE(2, 0, 5),
+	        STORE_HALF(2, 4, 7),
+	        STORE(2, 6, 3),
+	        STORE_HALF(2, 10, 4),
+	        TO_PEER(),
+	        MOV_IMM(0, XDP_DROP),
+	        EXIT(),
+	};
+	return MAKE("macswap", insns, 0);
 }
 
 struct image *image_wire(uint32_t version)

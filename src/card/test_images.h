@@ -11,6 +11,10 @@ struct image *image_wire(uint32_t version);
 // As wire, and writes its id at offset 70, its id once more at 100, and what its map `ids` holds
 // under key 0 at 104, all as host-order u32. Packets shorter than 108 bytes are dropped.
 struct image *image_stamp(uint32_t id);
+// Port i to port i ^ 1, with source and destination MAC address exchanged.
+struct image *image_macswap(void);
+// Out by the port that it came by.
+struct image *image_reflect(void);
 // One packet in its life: it loops for ever.
 struct image *image_loop(void);
 // Reads address 64.
