@@ -284,7 +284,10 @@ static void store_half(struct state *state, int64_t offset, const struct value *
 	uint64_t rest = (uint64_t)other.min;
 	bool by_branch = half.by_branch || other.by_branch;
 	*slot = value_any(MARK_NONE);
-	if (other.min == other.max)
+	bool is_unknown = min == 0 && max == UINT32_MAX;
+	if (is_high && is_unknown && other.min == other.max)
+		*slot = (struct value){.kind = VALUE_LOW, .min = other.min, .max = other.min};
+	else if (other.min == other.max)
 		*slot = is_high && min != max
 		                ? value_scalar(min << 32, max << 32 | UINT32_MAX, by_branch)
 		                : value_scalar(is_high ? min << 32 | rest : rest << 32 | min,

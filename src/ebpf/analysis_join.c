@@ -246,21 +246,25 @@ static bool join_nullable(
 }
 
 // Pointers into the packet, of which one may be 0, as functions that parse return them.
-static struct value join_packets(struct join *join, const struct value *a, const struct value *b)
+static bool join_packets(
+        struct join *join, const struct value *a, const struct value *b, struct value *result)
 {
 	bool is_packet_a = value_is(a, KINDS_PACKET), is_packet_b = value_is(b, KINDS_PACKET);
-	if ((!is_packet_a && !value_is_exactly(a, 0)) || (!is_packet_b && !value_is_exactly(b, 0)))
-		return value_any(MARK_NONE);
-	struct value result = !is_packet_a ? *b : !is_packet_b ? *a : join_offsets(join, a, b);
-	if (result.kind == VALUE_ANY)
-		return result;
-	const struct class *class = class_of(join, a, b, result.min);
-	if (!class)
-		return value_any(MARK_UNBOUNDED);
+	if ((!is_packet_a && !is_packet_b) || (!is_packet_a && !value_is_exactly(a, 0)) ||
+	        (!is_packet_b && !value_is_exactly(b, 0)))
+		return false;
+	*result = !is_packet_a ? *b : !is_packet_b ? *a : join_offsets(join, a, b);
+	if (result->kind == VALUE_ANY)
+		return true;
+	const struct class *class = class_of(join, a, b, result->min);
+	if (!class) {
+		*result = value_any(MARK_UNBOUNDED);
+		return true;
+	}
 	bool is_sure = a->kind == VALUE_PACKET && b->kind == VALUE_PACKET;
-	result.kind = is_sure ? VALUE_PACKET : VALUE_PACKET_NULL;
-	result.id = class->id;
-	return result;
+	result->kind = is_sure ? VALUE_PACKET : VALUE_PACKET_NULL;
+	result->id = class->id;
+	return true;
 }
 
 static struct value join_values(struct join *join, const struct value *a, const struct value *b)
@@ -285,8 +289,6 @@ static struct value join_values(struct join *join, const struct value *a, const 
 			result.map = map;
 		return result;
 	}
-	if (value_is(a, KINDS_PACKET) || value_is(b, KINDS_PACKET))
-		return join_packets(join, a, b);
 	if (a->kind == b->kind && a->map == b->map) {
 		switch (a->kind) {
 		case VALUE_CONTEXT:
@@ -294,6 +296,8 @@ static struct value join_values(struct join *join, const struct value *a, const 
 		case VALUE_PACKET_META:
 		case VALUE_STACK:
 			return join_offsets(join, a, b);
+		case VALUE_PACKET:
+		case VALUE_PACKET_NULL:
 		case VALUE_MAP_VALUE_NULL:
 			break;
 		default:
@@ -301,7 +305,7 @@ static struct value join_values(struct join *join, const struct value *a, const 
 				return *a;
 		}
 	}
-	if (join_nullable(join, a, b, &result))
+	if (join_packets(join, a, b, &result) || join_nullable(join, a, b, &result))
 		return result;
 	return value_any(a->kind == VALUE_ANY   ? (enum mark)a->map
 	                 : b->kind == VALUE_ANY ? (enum mark)b->map
