@@ -55,6 +55,7 @@ struct dpdk {
 	struct rte_mempool *own; // where the driver wants memory of its own
 	uint64_t last_ns;        // when something came last
 	uint32_t tx_size;
+	struct rte_mbuf *burst[BURST_MAX]; // on their way between the driver and us
 	char name[NAME_SIZE], driver[NAME_SIZE];
 };
 
@@ -74,37 +75,44 @@ static bool adopt(struct port *port, struct rte_mbuf *mbuf, struct packet *packe
 	return taken;
 }
 
-static void describe_frame(const struct port *port, const struct rte_mbuf *mbuf, struct packet *to)
+// What is not fit to be a packet is dropped. False then.
+static bool is_fit(struct port *port, const struct packet *packet)
 {
-	uint32_t data = (uint32_t)(rte_pktmbuf_mtod(mbuf, uint8_t *) - port->base);
-	to->frame = data & ~(FRAME_SIZE - 1);
-	to->data = to->meta = (uint16_t)(data - to->frame);
-	to->end = (uint16_t)(to->data + mbuf->data_len);
+	uint32_t size = packet_size(packet);
+	if (size >= ETHERNET_MIN && size <= PACKET_MAX)
+		return true;
+	count(size > PACKET_MAX ? &port->stats.rx_oversize : &port->stats.rx_runt, 1);
+	port_waste(port, packet);
+	return false;
 }
 
 // Takes `n` mbufs over. Returns how many became packets.
-static uint32_t take(struct port *port, struct rte_mbuf **mbufs, uint32_t n, struct packet *packets)
+static uint32_t take(struct port *port, uint32_t n, struct packet *packets)
 {
-	const struct dpdk *dpdk = port->driver;
+	struct dpdk *dpdk = port->driver;
+	const struct rte_mempool *pool = dpdk->frames->pool;
+	const uint8_t *base = port->base, number = port->number;
 	uint64_t now_ns = clock_ns();
 	uint32_t made = 0, bytes = 0;
 	for (uint32_t i = 0; i < n; i++) {
+		struct rte_mbuf *mbuf = dpdk->burst[i];
 		struct packet *packet = &packets[made];
-		if (mbufs[i]->pool == dpdk->frames->pool && mbufs[i]->nb_segs == 1)
-			describe_frame(port, mbufs[i], packet);
-		else if (!adopt(port, mbufs[i], packet))
-			continue;
-		packet->port = port->number;
-		packet->out = 0;
-		packet->arrival_ns = now_ns;
-		uint32_t size = packet_size(packet);
-		if (size < ETHERNET_MIN || size > PACKET_MAX) {
-			count(size > PACKET_MAX ? &port->stats.rx_oversize : &port->stats.rx_runt,
-			        1);
-			port_waste(port, packet);
+		if (mbuf->pool == pool && mbuf->nb_segs == 1) {
+			uint32_t data =
+			        (uint32_t)((uint8_t *)mbuf->buf_addr + mbuf->data_off - base);
+			uint16_t begin = data & (FRAME_SIZE - 1);
+			packet->frame = data - begin;
+			packet->data = packet->meta = begin;
+			packet->end = (uint16_t)(begin + mbuf->data_len);
+		} else if (!adopt(port, mbuf, packet)) {
 			continue;
 		}
-		bytes += size;
+		packet->port = number;
+		packet->out = 0;
+		packet->arrival_ns = now_ns;
+		if (!is_fit(port, packet))
+			continue;
+		bytes += packet_size(packet);
 		made++;
 	}
 	count(&port->stats.rx_packets, made);
@@ -115,66 +123,71 @@ static uint32_t take(struct port *port, struct rte_mbuf **mbufs, uint32_t n, str
 static uint32_t dpdk_receive(struct port *port, struct packet *packets, uint32_t max)
 {
 	struct dpdk *dpdk = port->driver;
-	struct rte_mbuf *mbufs[BURST_MAX];
 	if (rte_lcore_id() == LCORE_ID_ANY)
 		dpdk_join();
 	// A driver that finds no frame drops its packet; where it is now, it waits.
 	if (!dpdk->trait->is_ring && !dpdk_frames_has(dpdk->frames, max))
 		return 0;
-	uint32_t n = rte_eth_rx_burst(dpdk->id, 0, mbufs, (uint16_t)max);
+	uint32_t n = rte_eth_rx_burst(dpdk->id, 0, dpdk->burst, (uint16_t)max);
 	if (!n)
 		return 0;
 	dpdk->last_ns = 0;
-	return take(port, mbufs, n, packets);
+	return take(port, n, packets);
 }
 
-// Makes a packet's frame the buffer of its mbuf. A program may have moved the packet's start in
-// front of where buffers start.
-static struct rte_mbuf *mbuf_for(const struct port *port, const struct packet *packet)
+// Makes packets' frames the buffers of their mbufs, up to a packet that is too short to be sent. A
+// program may have moved a packet's start in front of where buffers start. Returns how many.
+static uint32_t prepare(
+        const struct port *port, const struct packet *packets, uint32_t n, uint32_t *bytes)
 {
-	const struct dpdk *dpdk = port->driver;
-	struct rte_mbuf *mbuf = dpdk_mbuf_of(dpdk->frames, packet->frame);
-	uint32_t start = packet->data < DPDK_SHIFT ? 0 : DPDK_SHIFT;
-	uint32_t size = packet_size(packet);
-	mbuf->buf_addr = port->base + packet->frame + start;
-	mbuf->buf_iova = (rte_iova_t)mbuf->buf_addr;
-	mbuf->data_off = (uint16_t)(packet->data - start);
-	mbuf->data_len = (uint16_t)size;
-	mbuf->pkt_len = size;
-	mbuf->ol_flags = RTE_MBUF_F_EXTERNAL;
-	return mbuf;
+	struct dpdk *dpdk = port->driver;
+	const struct dpdk_frames frames = *dpdk->frames;
+	uint8_t *base = port->base;
+	uint32_t i;
+	for (i = 0; i < n; i++) {
+		const struct packet *packet = &packets[i];
+		struct rte_mbuf *mbuf = dpdk_mbuf_of(&frames, packet->frame);
+		uint32_t start = packet->data < DPDK_SHIFT ? 0 : DPDK_SHIFT;
+		uint32_t size = packet_size(packet);
+		if (size < ETHERNET_MIN)
+			break;
+		mbuf->buf_addr = base + packet->frame + start;
+		mbuf->buf_iova = (rte_iova_t)mbuf->buf_addr;
+		mbuf->data_off = (uint16_t)(packet->data - start);
+		mbuf->data_len = (uint16_t)size;
+		mbuf->pkt_len = size;
+		// Not RTE_MBUF_F_EXTERNAL, which drivers do not keep either: freeing looks further
+		// then, to find what our pool says, that the buffer stays.
+		mbuf->ol_flags = 0;
+		dpdk->burst[i] = mbuf;
+		*bytes += size;
+	}
+	return i;
 }
 
 static uint32_t dpdk_transmit(struct port *port, const struct packet *packets, uint32_t n)
 {
-	const struct dpdk *dpdk = port->driver;
-	struct rte_mbuf *mbufs[BURST_MAX];
-	uint8_t place[BURST_MAX]; // of an mbuf's packet
-	uint32_t ready = 0, bytes = 0, i;
+	struct dpdk *dpdk = port->driver;
+	uint32_t done = 0;
 	if (rte_lcore_id() == LCORE_ID_ANY)
 		dpdk_join();
-	if (n > BURST_MAX)
-		n = BURST_MAX;
-	for (i = 0; i < n; i++) {
-		if (packet_size(&packets[i]) < ETHERNET_MIN)
-			continue;
-		place[ready] = (uint8_t)i;
-		mbufs[ready++] = mbuf_for(port, &packets[i]);
-	}
-	uint32_t sent = rte_eth_tx_burst(dpdk->id, 0, mbufs, (uint16_t)ready);
-	uint32_t end = sent < ready ? place[sent] : n;
-	for (i = 0; i < end; i++) {
-		uint32_t size = packet_size(&packets[i]);
-		if (size >= ETHERNET_MIN) {
-			bytes += size;
-			continue;
+	while (done < n) {
+		uint32_t bytes = 0, most = n - done < BURST_MAX ? n - done : BURST_MAX;
+		uint32_t ready = prepare(port, packets + done, most, &bytes);
+		uint32_t sent = rte_eth_tx_burst(dpdk->id, 0, dpdk->burst, (uint16_t)ready);
+		if (sent < ready)
+			bytes -= bytes_of(packets + done + sent, ready - sent);
+		count(&port->stats.tx_packets, sent);
+		count(&port->stats.tx_bytes, bytes);
+		done += sent;
+		if (sent < ready)
+			break;
+		if (ready < most) { // a runt
+			count(&port->stats.tx_dropped, 1);
+			port_waste(port, &packets[done++]);
 		}
-		count(&port->stats.tx_dropped, 1);
-		port_waste(port, &packets[i]);
 	}
-	count(&port->stats.tx_packets, sent);
-	count(&port->stats.tx_bytes, bytes);
-	return end;
+	return done;
 }
 
 // A sixteenth of the time since something came.
