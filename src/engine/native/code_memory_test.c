@@ -80,8 +80,10 @@ static void code_runs_until_it_is_dropped_and_then_traps(void **state)
 	assert_int_equal(sample_run(&sample, block), 42);
 	assert_int_equal(signal_of(act_run, &sample, block), 0);
 	assert_true(code_memory_used(memory) >= sample.size);
+	uint8_t behind = block[sample.size]; // what runs over the end traps as well
 	code_memory_drop(memory, block);
 	assert_int_equal(code_memory_used(memory), 0);
+	assert_int_equal(behind, block[0]);
 	int signal = signal_of(act_run, &sample, block);
 	assert_true(signal == SIGTRAP || signal == SIGILL);
 	for (uint32_t i = 0; i < sample.size; i++)
