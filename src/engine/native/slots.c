@@ -10,7 +10,8 @@
 #include "ebpf/opcode.h"
 #include "engine/native/compile.h"
 
-#define SWEEPS_MAX 16 // over a function; more only loops in loops in loops need
+#define NO_WINDOW_BELOW 0x10000u // engine/space.h
+#define SWEEPS_MAX      16       // over a function; more only loops in loops in loops need
 
 static bool overlap(const struct slot *slot, int32_t offset, uint32_t size)
 {
@@ -57,6 +58,9 @@ static bool is_worth(const struct compiler *compiler, const struct slot *slot)
 	for (uint32_t i = compiler->function->insn; i < compiler->function->end; i++) {
 		const struct fact *fact = &compiler->facts[i];
 		uint32_t size = fact->reached ? access_size(compiler, i) : 0;
+		// Somewhere in the frame: proven, so that nothing is spilled before it.
+		if (size && fact->region == VALUE_STACK && fact->proven && !fact->exact)
+			return false;
 		if (!size || !is_exact_stack(fact) || !overlap(slot, fact->offset, size))
 			continue;
 		enum opcode_kind kind = opcode_of(&compiler->insns[i])->kind;
@@ -119,14 +123,19 @@ static uint32_t call_reads(const struct compiler *compiler, uint32_t insn)
 	if (!call)
 		return all;
 	uint32_t key = compile_map_key(compiler, insn);
-	if (key && compiler->insns[insn].imm != BPF_FUNC_map_update_elem)
-		return slots_overlapping(compiler, call->args[1].min, key);
+	if (compile_map_inlines(compiler, insn) &&
+	        compiler->insns[insn].imm != BPF_FUNC_map_update_elem)
+		return key ? slots_overlapping(compiler, call->args[1].min, key) : 0;
 	for (uint32_t i = 0; i < 5; i++) {
-		switch (call->args[i].kind) {
+		const struct value *arg = &call->args[i];
+		switch (arg->kind) {
 		case VALUE_CONTEXT:
 		case VALUE_MAP:
-		case VALUE_SCALAR:
 		case VALUE_UNREACHED:
+			break;
+		case VALUE_SCALAR: // any number may be an address, but for those below all windows
+			if ((uint64_t)arg->max >= NO_WINDOW_BELOW)
+				return all;
 			break;
 		default:
 			return all;
