@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs over a packet, with maps and helpers at hand: whatever they do ends in a verdict, and
-// the sanitizers see no access outside what is theirs.
+// Programs over a packet, with maps and helpers at hand: whatever they do ends in a verdict, the
+// same in every engine (diff.h), and the sanitizers see no access outside what is theirs.
 //
 // Of random bytes next to none pass the check. So each 8 bytes of the input are made into a legal
 // instruction, in a program (first half) and a function that it may call (second half). Opcodes
@@ -12,19 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "ebpf/helper.h"
 #include "ebpf/image.h"
 #include "ebpf/opcode.h"
 #include "engine/bare.h"
-#include "engine/engine.h"
-#include "engine/generation.h"
-#include "engine/packet.h"
-#include "engine/space.h"
+#include "engine/diff.h"
+#include "engine/way.h"
 
-#define BUDGET     4096
-#define INSNS_MAX  1024u
-#define INPUTS_MAX 64u // each becomes 13 slots at most
+#define BUDGET      4096
+#define PACKET_SIZE 64u
+#define INSNS_MAX   1024u
+#define INPUTS_MAX  64u // each becomes 13 slots at most
 #define MAP(kind, key, value, entries, bits)                                                       \
 	{                                                                                          \
 		.name = #kind, .type = BPF_MAP_TYPE_##kind, .key_size = (key),                     \
@@ -273,10 +271,11 @@ static void make_program(struct maker *maker, const uint8_t *data, uint32_t coun
 }
 
 // The image, with all kfuncs, and the program as a target of its own tail calls.
-static struct image *make_image(const struct maker *maker)
+static struct image *make_image(void *context, struct error *err)
 {
+	const struct maker *maker = context;
 	struct image *image;
-	if (bare_image(maker->insns, maker->count, maps, MAPS, &image, NULL))
+	if (bare_image(maker->insns, maker->count, maps, MAPS, &image, err))
 		abort();
 	image->kfuncs = calloc(kfunc_count, sizeof(image->kfuncs[0]));
 	image->maps[PROG_ARRAY].slots = calloc(1, sizeof(struct image_slot));
@@ -289,48 +288,47 @@ static struct image *make_image(const struct maker *maker)
 	return image;
 }
 
-// The packet is the input too, as far as it goes.
-static void run(struct space *space, struct packet_memory *memory, struct generation *generation,
-        const uint8_t *data, size_t size)
+static struct diff_side *side_of(uint32_t way)
 {
-	const struct engine_options options = {.fixed_ns = 1, .random = 1};
-	struct engine *engine;
-	struct packet packet;
-	struct verdict verdict;
-	if (engine_new(space, &options, &engine, NULL))
+	static struct diff_side *sides[ENGINE_WAYS_MAX];
+	if (!sides[way] && diff_side_new(engine_way(way), &sides[way], NULL))
 		abort();
-	if (frames_take(memory, &packet, 1) != 1)
+	return sides[way];
+}
+
+// Runs all ways and holds them against the first.
+static void compare(const struct diff_setup *setup)
+{
+	static struct diff_outcome outcomes[ENGINE_WAYS_MAX];
+	for (uint32_t i = 0; engine_way(i); i++) {
+		diff_run(side_of(i), setup, &outcomes[i]);
+		if (!outcomes[i].loaded)
+			fprintf(stderr, "what is made here must load\n");
+		else if (diff_same(&outcomes[0], &outcomes[i]))
+			continue;
+		diff_print(stderr, engine_way(0)->name, &outcomes[0], engine_way(i)->name,
+		        &outcomes[i]);
 		abort();
-	packet.end = (uint16_t)(packet.data + 64);
-	memcpy(packet_data(space_base(space), &packet), data, size < 64 ? size : 64);
-	for (int i = 0; i < 2; i++)
-		engine_run(engine, generation, &packet, &verdict, 1);
-	frames_give(memory, &packet, 1);
-	engine_free(&engine);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct generation_options options = {
-	        .id = 1, .engine_count = 1, .ports = 3, .budget = BUDGET};
 	struct maker maker = {.count = 0};
-	struct space *space;
-	struct packet_memory *memory;
-	struct generation *generation;
-	struct error err;
+	uint8_t packet[PACKET_SIZE] = {0};
 	uint32_t count = (uint32_t)(size / sizeof(struct bpf_insn));
 	if (!count || count > INPUTS_MAX)
 		return 0;
 	make_program(&maker, data, count);
-	if (space_new(&space, NULL) || packet_memory_new(space, 1, &memory, NULL))
-		abort();
-	if (generation_new(space, make_image(&maker), &options, &generation, &err)) {
-		fprintf(stderr, "what is made here must load: %s\n", err.text);
-		abort();
-	}
-	run(space, memory, generation, data, size);
-	generation_free(&generation);
-	packet_memory_free(&memory);
-	space_free(&space);
+	memcpy(packet, data, size < PACKET_SIZE ? size : PACKET_SIZE); // the input, too
+	const struct diff_setup setup = {.make = make_image,
+	        .context = &maker,
+	        .bytes = packet,
+	        .size = PACKET_SIZE,
+	        .seed = 1,
+	        .budget = BUDGET,
+	        .bursts = 2,
+	        .burst = 2};
+	compare(&setup);
 	return 0;
 }
