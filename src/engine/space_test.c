@@ -2,6 +2,7 @@
 // The address space and packet memory, also from several threads.
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -103,6 +104,58 @@ static void frames_are_taken_until_none_is_left(void **state)
 	space_free(&space);
 }
 
+static void *give_back(void *context)
+{
+	struct packet_memory **memory = context;
+	struct packet packets[BURST_MAX];
+	cpu_set_t one;
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) { // from any CPU that there is
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		if (sched_setaffinity(0, sizeof(one), &one))
+			continue;
+		frames_give(*memory, packets, frames_take(*memory, packets, BURST_MAX));
+	}
+	return NULL;
+}
+
+// Wherever frames lie after all kinds of taking and giving, all can be taken, each once.
+static void frames_that_lie_near_another_cpu_are_found(void **state)
+{
+	enum { FRAMES = 1000 };
+	static struct packet packets[FRAMES + 1];
+	static bool seen[FRAMES];
+	struct space *space;
+	struct packet_memory *memory;
+	pthread_t thread;
+	assert_int_equal(space_new(&space, NULL), 0);
+	assert_int_equal(packet_memory_new(space, FRAMES, &memory, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, give_back, &memory), 0);
+	pthread_join(thread, NULL);
+	for (uint32_t size = 1; size <= FRAMES; size = size * 3 + 1) {
+		uint32_t taken = 0, n;
+		while ((n = frames_take(memory, packets + taken,
+		                taken + size <= FRAMES ? size : FRAMES + 1 - taken)))
+			taken += n;
+		assert_int_equal(taken, FRAMES);
+		assert_int_equal(packet_memory_free_count(memory), 0);
+		memset(seen, 0, sizeof(seen));
+		for (uint32_t i = 0; i < FRAMES; i++) {
+			uint32_t frame =
+			        (packets[i].frame - packet_memory_address(memory)) / FRAME_SIZE;
+			assert_false(seen[frame]);
+			seen[frame] = true;
+		}
+		for (uint32_t i = 0; i < FRAMES; i += n) {
+			n = FRAMES - i < size ? FRAMES - i : size;
+			frames_give(memory, packets + i, n);
+		}
+		assert_int_equal(packet_memory_free_count(memory), FRAMES);
+	}
+	packet_memory_free(&memory);
+	space_free(&space);
+}
+
 static void *take_and_give(void *context)
 {
 	struct packet_memory *memory = context;
@@ -141,6 +194,7 @@ int main(void)
 	        cmocka_unit_test(a_window_begins_as_zeros_also_the_second_time),
 	        cmocka_unit_test(a_full_space_says_what_is_left),
 	        cmocka_unit_test(frames_are_taken_until_none_is_left),
+	        cmocka_unit_test(frames_that_lie_near_another_cpu_are_found),
 	        cmocka_unit_test(threads_never_hold_the_same_frame),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
