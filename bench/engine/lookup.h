@@ -155,7 +155,8 @@ static inline __attribute__((always_inline)) void *lookup(const struct lookup_pl
 	if (path == MAP_PATH_LPM)
 		return lookup_lpm(place, stride, key);
 	memcpy(&index, key, 4);
-	if (index >= in->limit || (path == MAP_PATH_DEVMAP && !load_acquire(&in->taken[index])))
+	if (index >= in->limit)
 		return NULL;
-	return lookup_value(place, index, stride);
+	void *value = lookup_value(place, index, stride);
+	return path == MAP_PATH_DEVMAP && !load_relaxed((uint32_t *)value) ? NULL : value;
 }

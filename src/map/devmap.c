@@ -71,8 +71,12 @@ static void *devmap_lookup(struct map *map, const void *key, uint32_t cpu)
 	return map->area + (size_t)index * map->stride;
 }
 
+// An empty place has the value 0, which compiled look-ups go by (map/inline.h).
 static void take(struct devmap *devmap, uint32_t index, uint8_t taken)
 {
+	if (!taken)
+		words_zero((uint64_t *)(devmap->map.area + (size_t)index * devmap->map.stride),
+		        devmap->map.def.value_size);
 	uint8_t before = __atomic_exchange_n(&devmap->taken[index], taken, __ATOMIC_ACQ_REL);
 	if (before != taken)
 		__atomic_fetch_add(&devmap->count, taken ? 1 : -1, __ATOMIC_RELAXED);
@@ -145,8 +149,8 @@ static uint32_t devmap_count(const struct map *map)
 
 static void devmap_describe(const struct map *map, struct map_inline *description)
 {
+	(void)map;
 	description->path = MAP_PATH_DEVMAP;
-	description->taken = ((const struct devmap *)map)->taken;
 }
 
 const struct map_ops devmap_ops = {

@@ -36,9 +36,9 @@ enum map_path {
 //
 // Look-up: load the version; then compare the key's words with those of all four entries; then
 // load the number of the first that is alike, which gives the value unless it is 0; then compare
-// the version with the first. If there was a hit in an LRU and used[i] is not MAP_BUCKET_MARK, store
-// that there.
-// Of two entries alike the first is right: an entry that is gone never stands in front.
+// the version with the first. If there was a hit in an LRU and used[i] is not MAP_BUCKET_MARK,
+// store that there. Of two entries alike the first is right: an entry that is gone never stands in
+// front.
 #define MAP_BUCKET_SLOTS   4u
 #define MAP_BUCKET_VERSION 0u
 #define MAP_BUCKET_NEXT    4u
@@ -47,6 +47,7 @@ enum map_path {
 #define MAP_BUCKET_NUMBERS 16u
 #define MAP_BUCKET_WORDS   32u
 #define MAP_WORDS_MAX      3u
+#define MAP_USED           2u
 
 // The hash of a key of `words` words (uint64_t; fold(a, b) = low ^ high half of the product a * b):
 //	hash = fold(word0 ^ seed0, word1 ^ seed1)      word1 is 0 where there is one word
@@ -69,8 +70,8 @@ struct map_inline {
 	uint64_t copy_size; // from one CPU's values to the next CPU's; 0: they share one copy
 	uint8_t *values;    // array, devmap: of index 0; hash, LPM: of number 1
 
-	uint32_t limit;       // array, devmap: indices (u32) are below
-	const uint8_t *taken; // devmap: by index; 0 where there is no value
+	uint32_t
+	        limit; // array, devmap: indices (u32) are below; a devmap's empty place has value 0
 
 	uint8_t *buckets; // hash
 	uint64_t mask;    // offset of the bucket in bytes = hash & mask

@@ -106,6 +106,7 @@ void asm_store(struct code *code, struct mem mem, enum reg src, unsigned size);
 void asm_store_constant(
         struct code *code, struct mem mem, int32_t value, unsigned size); // may change T1
 void asm_memory_add(struct code *code, struct mem mem, int64_t value);    // 8 bytes; may change T1
+void asm_memory_add_register(struct code *code, struct mem mem, enum reg src); // 8 bytes
 void asm_prefetch(struct code *code, struct mem mem);
 // An atomic of the program (imm of BPF_ATOMIC, with BPF_LOAD_ACQ and BPF_STORE_REL) on `size` bytes
 // (4, 8; loads and stores also 1, 2) at an aligned address: `src` (R0 to R9) is insn->src_reg,

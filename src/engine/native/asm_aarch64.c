@@ -242,6 +242,13 @@ void asm_memory_add(struct code *code, struct mem mem, int64_t value)
 	a64_put_transfer(code, MEM_STORE, 8, VALUE, mem);
 }
 
+void asm_memory_add_register(struct code *code, struct mem mem, enum reg src)
+{
+	a64_put_transfer(code, MEM_LOAD, 8, VALUE, mem);
+	a64_put_3(code, INSN_ADD | WIDE, VALUE, VALUE, machine[src]);
+	a64_put_transfer(code, MEM_STORE, 8, VALUE, mem);
+}
+
 void asm_prefetch(struct code *code, struct mem mem)
 {
 	a64_put_transfer(code, MEM_LOAD_SIGNED, 8, 0, mem);

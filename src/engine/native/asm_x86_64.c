@@ -388,6 +388,11 @@ void asm_memory_add(struct code *code, struct mem mem, int64_t value)
 	}
 }
 
+void asm_memory_add_register(struct code *code, struct mem mem, enum reg src)
+{
+	emit_rm(code, WIDE, 0x01, number_of[src], mem);
+}
+
 void asm_prefetch(struct code *code, struct mem mem)
 {
 	emit_rm(code, 0, 0x0f18, 1, mem); // prefetcht0

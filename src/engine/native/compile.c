@@ -140,6 +140,7 @@ static void emit_resume_common(struct compiler *compiler)
 	asm_load(code, REG_R0, mem_at(REG_SP, SCRATCH_REGS), 8, false);
 	compile_end(compiler);
 	asm_bind(code, compiler->leave);
+	counts_end(compiler);
 	asm_unwind(code, offsetof(struct engine, native_sp));
 }
 
@@ -258,25 +259,41 @@ static void compile_swap(struct compiler *compiler, const struct bpf_insn *insn)
 	asm_swap(compiler->code, reg_of(insn->dst_reg), (unsigned)insn->imm, swap);
 }
 
+// The next instruction that any way comes to.
+static uint32_t next_reached(const struct compiler *compiler, uint32_t at)
+{
+	do
+		at++;
+	while (at < compiler->function->end && !compiler->facts[at].reached);
+	return at;
+}
+
+// A jump that is always taken; to what comes next anyway, and is expected so, there is none.
+static void compile_always(struct compiler *compiler, uint32_t at, uint32_t target)
+{
+	compile_settle(compiler, compiler->facts[at].live);
+	uint32_t label = counts_edge(compiler, at, target);
+	if (target > at && target == next_reached(compiler, at) &&
+	        label == compile_label(compiler, target))
+		return;
+	asm_jump(compiler->code, label);
+}
+
 static void compile_jump(struct compiler *compiler, uint32_t at)
 {
 	const struct bpf_insn *insn = &compiler->insns[at];
 	int64_t by = insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
 	uint32_t target = (uint32_t)(at + 1 + by);
 	uint16_t live = compiler->facts[at].live;
-	if (opcode_of(insn)->kind == KIND_JUMP_ALWAYS && by == 0)
-		return;
 	if (opcode_of(insn)->kind == KIND_JUMP_ALWAYS) {
-		compile_settle(compiler, live);
-		asm_jump(compiler->code, counts_edge(compiler, at, target));
+		compile_always(compiler, at, target);
 		return;
 	}
 	// The pass may have shown that one way is never taken.
 	if (!compiler->facts[target].reached)
 		return;
 	if (!compiler->facts[at + 1].reached) {
-		compile_settle(compiler, live);
-		asm_jump(compiler->code, counts_edge(compiler, at, target));
+		compile_always(compiler, at, target);
 		return;
 	}
 	bool wide = BPF_CLASS(insn->code) == BPF_JMP;
@@ -416,6 +433,8 @@ static void compile_function(struct compiler *compiler, uint32_t index)
 		return;
 	compiler->function = function;
 	compiler->saved = saved_registers(compiler);
+	compiler->in_word = is_in_loop(compiler) && counts_differ(compiler);
+	counts_begin(compiler);
 	compiler->resume = asm_label(code);
 	compiler->leave = asm_label(code);
 	slots_plan(compiler);

@@ -37,6 +37,7 @@ struct slot {
 struct uses {
 	uint32_t context;    // fields of xdp_md by offset / 4; UINT32_MAX: all
 	uint32_t entry_live; // registers that the entry reads before it writes them
+	bool budget;         // what is left of it, in memory
 	bool windows;        // packet_start and packet_end, for checked accesses
 	bool holds;          // locks or records that must be let go
 	bool needs_clean;    // the entry wants a clean frame
@@ -70,6 +71,7 @@ struct compiler {
 	uint32_t burst, loop; // labels of the burst's way in and of its loop
 	bool in_loop;         // the program's first function stands in it
 	uint32_t end;         // label: where that function ends
+	bool in_word;         // the function that is compiled counts in SCRATCH_COUNT
 
 	struct pending *pending; // before each instruction
 	uint32_t *need;          // budget that a way from here may take before it is checked again
@@ -92,6 +94,7 @@ struct compiler {
 #define SCRATCH_REGS        0   // r0 to r10 for the interpreter
 #define SCRATCH_ARGS        128 // R1 to R5 for a helper
 #define SCRATCH_LOOP        168 // the burst's loop: two words
+#define SCRATCH_COUNT       184 // steps and helper calls of the packet
 
 static inline enum reg reg_of(unsigned bpf)
 {
@@ -109,6 +112,9 @@ bool helper_is_dynamic(const struct compiler *compiler, uint32_t insn); // looks
 uint32_t helper_cost(const struct compiler *compiler, uint32_t insn);
 void counts_flush(struct compiler *compiler, struct pending pending);        // all of it
 void counts_flush_budget(struct compiler *compiler, struct pending pending); // the budget only
+bool counts_differ(const struct compiler *compiler); // compiler->function needs a word for them
+void counts_begin(struct compiler *compiler);        // of a packet; where there is a word
+void counts_end(struct compiler *compiler);          // from there to the engine; changes T0 and T1
 // Writes a jump from `insn` to `target` that is taken: counts and charges. `label` receives where
 // it begins, or the target's own label if there is nothing to do.
 uint32_t counts_edge(struct compiler *compiler, uint32_t insn, uint32_t target);
@@ -143,6 +149,8 @@ void compile_release(struct compiler *compiler);     // what the packet holds
 void compile_thunks(struct compiler *compiler);
 
 // compile_map.c: operations that are done in place, at the helper's fixed cost
+// Whether it never comes to a helper either, which would look at the budget.
+bool compile_map_in_place(const struct compiler *compiler, uint32_t insn);
 bool compile_map_inlines(const struct compiler *compiler, uint32_t insn);
 bool compile_map(struct compiler *compiler, uint32_t insn); // false: it is none
 // Bytes of the key of a map operation with a known map and a key at a known place of the stack; 0

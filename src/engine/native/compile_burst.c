@@ -31,6 +31,21 @@ static bool is_access(enum opcode_kind kind)
 	       kind == KIND_ATOMIC;
 }
 
+static bool is_on_stack(const struct value *value)
+{
+	return value->kind == VALUE_STACK && value->min == value->max && value->min < 0 &&
+	       value->min >= -(int64_t)STACK_FRAME;
+}
+
+// Whether all pointers that an operation of a map is given lead to the stack.
+static bool takes_stack(const struct compiler *compiler, uint32_t insn)
+{
+	const struct call_fact *call = analysis_call(compiler->analysis, insn);
+	bool update = compiler->insns[insn].imm == BPF_FUNC_map_update_elem;
+	return call && call->args[0].kind == VALUE_MAP && is_on_stack(&call->args[1]) &&
+	       (!update || is_on_stack(&call->args[2]));
+}
+
 // Whether a helper looks at neither packet nor context.
 static bool is_apart(const struct compiler *compiler, uint32_t insn)
 {
@@ -51,6 +66,10 @@ static bool is_apart(const struct compiler *compiler, uint32_t insn)
 	case BPF_FUNC_redirect_map:
 	case BPF_FUNC_tail_call:
 		return true;
+	case BPF_FUNC_map_lookup_elem:
+	case BPF_FUNC_map_update_elem:
+	case BPF_FUNC_map_delete_elem:
+		return takes_stack(compiler, insn);
 	default:
 		return false;
 	}
@@ -76,8 +95,22 @@ static uint32_t fields_of(const struct fact *fact, uint32_t size)
 	return fact->exact ? (2u << last) - (1u << first) : ALL_FIELDS;
 }
 
+// Whether memory must say what is left: something looks there, or the interpreter may.
+static bool looks_at_budget(const struct compiler *compiler, uint32_t insn)
+{
+	const struct bpf_insn *it = &compiler->insns[insn];
+	enum opcode_kind kind = opcode_of(it)->kind;
+	bool back = (kind == KIND_JUMP && it->off < 0) ||
+	            (kind == KIND_JUMP_ALWAYS && (it->off < 0 || it->imm < 0));
+	if (kind == KIND_CALL)
+		return it->src_reg == BPF_PSEUDO_CALL || !compile_map_in_place(compiler, insn);
+	return back || (is_access(kind) && !compiler->facts[insn].proven);
+}
+
 void compile_uses(const struct compiler *compiler, struct uses *uses)
 {
+	const struct generation *generation = compiler->generation;
+	uses->budget |= !compiler->in_loop || compiler->need[0] > generation->budget;
 	for (uint32_t i = 0; i < compiler->insn_count; i++) {
 		const struct fact *fact = &compiler->facts[i];
 		const struct bpf_insn *insn = &compiler->insns[i];
@@ -93,6 +126,7 @@ void compile_uses(const struct compiler *compiler, struct uses *uses)
 				uses->context = ALL_FIELDS;
 			uses->holds |= may_hold(insn);
 		}
+		uses->budget |= fact->reached && looks_at_budget(compiler, i);
 		i += insn_is_lddw(insn);
 	}
 }
@@ -161,7 +195,8 @@ static void emit_begin(struct compiler *compiler, const struct uses *uses)
 	asm_load(code, REG_R5, ENGINE_FIELD(context), 8, false);
 	emit_context(compiler, uses);
 	asm_store_constant(code, ENGINE_FIELD(redirect), REDIRECT_NONE, 4);
-	asm_store_constant(code, ENGINE_FIELD(budget), (int32_t)generation->budget, 8);
+	if (uses->budget)
+		asm_store_constant(code, ENGINE_FIELD(budget), (int32_t)generation->budget, 8);
 	if (compiler->tail_calls) {
 		asm_constant(
 		        code, REG_T0, (uintptr_t)&generation->programs[generation->image->entry]);
@@ -236,13 +271,15 @@ void compile_burst_head(struct compiler *compiler, const struct uses *uses)
 	asm_store(code, VERDICTS, REG_R2, 8);
 	asm_store(code, END, REG_R3, 8);
 	asm_bind(code, compiler->loop);
-	emit_prefetch(compiler);
+	if (uses->context & DATA)
+		emit_prefetch(compiler);
 	emit_begin(compiler, uses);
 }
 
 void compile_burst_tail(struct compiler *compiler, const struct uses *uses)
 {
 	struct code *code = compiler->code;
+	counts_end(compiler);
 	if (uses->holds)
 		compile_release(compiler);
 	asm_load(code, PACKET, ENGINE_FIELD(packet), 8, false);

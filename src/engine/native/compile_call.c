@@ -220,6 +220,8 @@ static void compile_function_call(struct compiler *compiler, uint32_t insn)
 	asm_branch_memory_constant(code, BPF_JSGE, ENGINE_FIELD(depth), FRAMES_MAX - 1, 8,
 	        compile_resume(compiler, insn));
 	counts_flush(compiler, taken);
+	counts_end(compiler); // the callee may leave all functions at once
+	counts_begin(compiler);
 	slots_spill(compiler, compiler->slots_live[insn]);
 	move_frame(compiler, 1);
 	if (compiler->analysis->functions[callee].reads_unwritten)

@@ -82,6 +82,14 @@ bool compile_map_inlines(const struct compiler *compiler, uint32_t insn)
 	return find_lookup(compiler, insn, &lookup) || find_redirect(compiler, insn, &path, &flags);
 }
 
+bool compile_map_in_place(const struct compiler *compiler, uint32_t insn)
+{
+	struct lookup lookup;
+	if (find_lookup(compiler, insn, &lookup))
+		return lookup.path.path != MAP_PATH_LPM;
+	return compile_map_inlines(compiler, insn);
+}
+
 // Bytes [at, at + size) of the key, size up to 8, padded with zeros.
 static void load_key(struct compiler *compiler, const struct lookup *lookup, enum reg dst,
         uint32_t at, uint32_t size)
@@ -372,9 +380,6 @@ static bool redirect(struct compiler *compiler, uint32_t insn)
 	uint32_t no_port = stub->label;
 	asm_move(code, REG_T0, compile_operand(compiler, BPF_REG_2), false);
 	asm_branch_constant(code, BPF_JGE, REG_T0, (int32_t)path.limit, false, no_port);
-	asm_constant(code, REG_R5, (uintptr_t)path.taken);
-	asm_load(code, REG_R1, (struct mem){REG_R5, REG_T0, 0}, 1, false);
-	asm_branch_constant(code, BPF_JEQ, REG_R1, 0, false, no_port);
 	scale(code, REG_T0, path.stride);
 	asm_constant(code, REG_R5, (uintptr_t)path.values);
 	asm_load(code, REG_R1, (struct mem){REG_R5, REG_T0, 0}, 4, false);

@@ -3,7 +3,9 @@
 // since memory was last brought up to date is a constant at each instruction (`pending`), because
 // paths that meet are made to agree: a way that falls through costs nothing, and a jump to a place
 // where another number is expected adds the difference, behind the function. Memory is brought up
-// to date where a function ends and where somebody looks.
+// to date where a function ends and where somebody looks. In the burst's loop the differences go to
+// a word of the packet's own, steps below and helper calls above, which its end adds up: a chain of
+// additions to one place in memory, from packet to packet, would be what the loop waits for.
 //
 // The budget is checked where a way begins that may spend it: at a function's entry, behind jumps
 // back, and behind calls that charge what is not known here. From there `need` is the most that any
@@ -136,6 +138,62 @@ int counts_plan(struct compiler *compiler)
 	return 0;
 }
 
+static bool agree(struct pending a, struct pending b)
+{
+	return a.steps == b.steps && a.helpers == b.helpers && a.budget == b.budget;
+}
+
+// Whether some way needs more than constants.
+bool counts_differ(const struct compiler *compiler)
+{
+	for (uint32_t i = compiler->function->insn; i < compiler->function->end; i++) {
+		const struct bpf_insn *insn = &compiler->insns[i];
+		enum opcode_kind kind = opcode_of(insn)->kind;
+		bool jump = kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS;
+		if (jump && compiler->facts[i].reached) {
+			uint32_t target = target_of(insn, i);
+			if (target <= i ||
+			        !agree(pending_behind(compiler, i), compiler->pending[target]))
+				return true;
+		}
+		i += insn_is_lddw(insn);
+	}
+	return false;
+}
+
+void counts_begin(struct compiler *compiler)
+{
+	if (compiler->in_word)
+		asm_store_constant(compiler->code, mem_at(REG_SP, SCRATCH_COUNT), 0, 8);
+}
+
+void counts_end(struct compiler *compiler)
+{
+	struct code *code = compiler->code;
+	if (!compiler->in_word)
+		return;
+	asm_load(code, REG_T0, mem_at(REG_SP, SCRATCH_COUNT), 8, false);
+	asm_move(code, REG_T1, REG_T0, false);
+	asm_memory_add_register(code, ENGINE_FIELD(stats.instructions), REG_T1);
+	asm_alu_constant(code, BPF_RSH, REG_T0, 32, true);
+	asm_memory_add_register(code, ENGINE_FIELD(stats.helper_calls), REG_T0);
+}
+
+static void add(struct compiler *compiler, int64_t steps, int64_t helpers)
+{
+	struct code *code = compiler->code;
+	if (compiler->in_word) {
+		if (steps || helpers)
+			asm_memory_add(
+			        code, mem_at(REG_SP, SCRATCH_COUNT), steps + helpers * (1ll << 32));
+		return;
+	}
+	if (steps)
+		asm_memory_add(code, ENGINE_FIELD(stats.instructions), steps);
+	if (helpers)
+		asm_memory_add(code, ENGINE_FIELD(stats.helper_calls), helpers);
+}
+
 void counts_flush_budget(struct compiler *compiler, struct pending pending)
 {
 	if (pending.budget)
@@ -144,11 +202,7 @@ void counts_flush_budget(struct compiler *compiler, struct pending pending)
 
 void counts_flush(struct compiler *compiler, struct pending pending)
 {
-	struct code *code = compiler->code;
-	if (pending.steps)
-		asm_memory_add(code, ENGINE_FIELD(stats.instructions), pending.steps);
-	if (pending.helpers)
-		asm_memory_add(code, ENGINE_FIELD(stats.helper_calls), pending.helpers);
+	add(compiler, pending.steps, pending.helpers);
 	counts_flush_budget(compiler, pending);
 }
 
@@ -167,10 +221,7 @@ static void emit_edge(struct compiler *compiler, const struct stub *stub)
 		        compile_resume(compiler, stub->insn));
 		budget += distance;
 	}
-	if (steps)
-		asm_memory_add(code, ENGINE_FIELD(stats.instructions), steps);
-	if (helpers)
-		asm_memory_add(code, ENGINE_FIELD(stats.helper_calls), helpers);
+	add(compiler, steps, helpers);
 	if (budget)
 		asm_memory_add(code, ENGINE_FIELD(budget), -budget);
 	asm_jump(code, compile_label(compiler, stub->target));
@@ -180,8 +231,7 @@ uint32_t counts_edge(struct compiler *compiler, uint32_t insn, uint32_t target)
 {
 	struct pending behind = pending_behind(compiler, insn);
 	struct pending there = compiler->pending[target];
-	if (target > insn && behind.steps == there.steps && behind.helpers == there.helpers &&
-	        behind.budget == there.budget)
+	if (target > insn && agree(behind, there))
 		return compile_label(compiler, target);
 	struct stub *stub = compile_stub(compiler, insn, emit_edge);
 	if (!stub)
