@@ -256,6 +256,18 @@ void compile_store(struct compiler *compiler, uint32_t insn)
 	asm_store(compiler->code, mem, src, size);
 }
 
+// r10 has no register of its own: R5 lends it one. No fetching operation names r10.
+static void atomic_with_r10(struct compiler *compiler, int32_t op, unsigned size, struct mem mem)
+{
+	struct code *code = compiler->code;
+	struct mem kept = mem_at(REG_SP, SCRATCH_REGS);
+	asm_store(code, kept, REG_R5, 8);
+	asm_move(code, REG_R5, REG_FRAME, true);
+	asm_alu(code, BPF_SUB, REG_R5, REG_BASE, true);
+	asm_atomic(code, op, size, mem, REG_R5);
+	asm_load(code, REG_R5, kept, 8, false);
+}
+
 // Fetching operations change src_reg (a load-acquire dst_reg), CMPXCHG r0 too.
 void compile_atomic(struct compiler *compiler, uint32_t insn)
 {
@@ -273,5 +285,8 @@ void compile_atomic(struct compiler *compiler, uint32_t insn)
 	// The machine's operation wants its operands elsewhere than in the address.
 	asm_lea(compiler->code, REG_T0, mem);
 	mem = mem_at(REG_T0, 0);
-	asm_atomic(compiler->code, it->imm, access.size, mem, reg_of(other));
+	if (other == BPF_REG_10)
+		atomic_with_r10(compiler, it->imm, access.size, mem);
+	else
+		asm_atomic(compiler->code, it->imm, access.size, mem, reg_of(other));
 }
