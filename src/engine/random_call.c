@@ -114,10 +114,31 @@ void put_prologue(struct writer *w, unsigned from)
 	put_number(w, 0, any_number(w));
 }
 
+// What needs no context.
+static void put_free_piece(struct writer *w)
+{
+	switch (pick(w, 4)) {
+	case 0:
+		put_map(w);
+		break;
+	case 1:
+		put_global(w);
+		break;
+	case 2:
+		put_loop(w);
+		break;
+	default:
+		put_stack_alias(w);
+		break;
+	}
+}
+
 static void put_body(struct writer *w)
 {
 	for (uint32_t n = 1 + pick(w, 8); n; n--) {
-		if (pick(w, 4))
+		if (w->is_free && one_in(w, 4))
+			put_free_piece(w);
+		else if (pick(w, 4))
 			put_simple(w);
 		else
 			put_branch(w);

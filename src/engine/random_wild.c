@@ -6,20 +6,20 @@
 #include "engine/random_writer.h"
 
 // r5 = r10, got by a way that a typed pass loses track of.
-static void put_stack_alias(struct writer *w)
+static void put_alias_pointer(struct writer *w)
 {
 	unsigned number = any_register(w);
-	int at = 8 * (int)pick(w, 8);
+	int at = 8 * (int)pick(w, 8), size = pick(w, 2) ? BPF_DW : BPF_W;
 	put_move(w, 5, BPF_REG_10);
 	switch (pick(w, 6)) {
 	case 0: // through a global
 		put_wide(w, 4, BPF_PSEUDO_MAP_VALUE, RANDOM_GLOBAL, 0);
-		put_store(w, BPF_DW, 4, at, BPF_REG_10);
-		put_load(w, BPF_DW, 5, 4, at);
+		put_store(w, size, 4, at, BPF_REG_10);
+		put_load(w, size, 5, 4, at);
 		break;
 	case 1: // left there by a packet before, or by chance
 		put_wide(w, 4, BPF_PSEUDO_MAP_VALUE, RANDOM_GLOBAL, 0);
-		put_load(w, BPF_DW, 5, 4, at);
+		put_load(w, size, 5, 4, at);
 		break;
 	case 2:
 		put(w, BPF_ALU | BPF_MOV | BPF_X, 5, BPF_REG_10, 0, 0);
@@ -37,6 +37,53 @@ static void put_stack_alias(struct writer *w)
 		put(w, BPF_ALU64 | BPF_AND | BPF_K, 4, 0, 0, pick(w, 2) ? 56 : 63);
 		put(w, BPF_ALU64 | BPF_SUB | BPF_X, 5, 4, 0, 0);
 		break;
+	}
+}
+
+// A helper gets r5 and something added, and reads or writes there.
+static void put_alias_argument(struct writer *w)
+{
+	static const unsigned maps[] = {
+	        RANDOM_HASH, RANDOM_HASH_WIDE, RANDOM_HASH_FLOW, RANDOM_LRU};
+	unsigned map = maps[pick(w, 4)];
+	int32_t at = pick(w, 2) ? KEY_AT : -8 * (int32_t)(1 + pick(w, 16));
+	switch (pick(w, 3)) {
+	case 0:
+		put_move(w, 1, 5);
+		put_add(w, 1, at);
+		put_number(w, 2, 8);
+		put_number(w, 3, 0);
+		put_number(w, 4, 0);
+		put_number(w, 5, 0);
+		put_helper_call(w, BPF_FUNC_csum_diff);
+		break;
+	case 1: // bpf_probe_read_kernel, from here to there or from there to here
+		put_move(w, 1, pick(w, 2) ? 5 : BPF_REG_10);
+		put_add(w, 1, at);
+		put_number(w, 2, 8);
+		put_move(w, 3, pick(w, 2) ? 5 : BPF_REG_10);
+		put_add(w, 3, -8 * (int32_t)(1 + pick(w, 16)));
+		put_helper_call(w, BPF_FUNC_probe_read_kernel);
+		break;
+	default:
+		put_wide(w, 1, BPF_PSEUDO_MAP_FD, (int32_t)map, 0);
+		put_move(w, 2, 5);
+		put_add(w, 2, at);
+		put_move(w, 3, BPF_REG_10);
+		put_add(w, 3, VALUE_AT);
+		put_number(w, 4, 0);
+		put_helper_call(
+		        w, pick(w, 2) ? BPF_FUNC_map_update_elem : BPF_FUNC_map_delete_elem);
+		break;
+	}
+}
+
+void put_stack_alias(struct writer *w)
+{
+	put_alias_pointer(w);
+	if (one_in(w, 3)) {
+		put_alias_argument(w);
+		return;
 	}
 	for (uint32_t n = 1 + pick(w, 3); n; n--) {
 		if (one_in(w, 5))

@@ -92,4 +92,5 @@ void put_prologue(struct writer *w, unsigned from);
 
 // random_wild.c: what no verifier would pass.
 void put_wild(struct writer *w);
+void put_stack_alias(struct writer *w); // needs no context
 void mutate(struct writer *w);
