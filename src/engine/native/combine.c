@@ -17,27 +17,6 @@
 
 #define LOOK_BACK 64u // steps that touch memory: keeps time linear
 
-struct operands operands_of(const struct bpf_insn *insn)
-{
-	const struct opcode *opcode = opcode_of(insn);
-	switch (opcode->kind) {
-	case KIND_ALU:
-		return (struct operands){BPF_OP(insn->code) != BPF_MOV, opcode->has_src, true};
-	case KIND_NEG:
-	case KIND_SWAP:
-		return (struct operands){true, false, true};
-	case KIND_LDDW:
-		return (struct operands){false, false, true};
-	case KIND_LOAD:
-	case KIND_LOAD_SX:
-		return (struct operands){false, true, true};
-	case KIND_STORE:
-		return (struct operands){true, opcode->has_src, false};
-	default:
-		return (struct operands){0};
-	}
-}
-
 uint8_t size_code(uint32_t size)
 {
 	return size == 1 ? BPF_B : size == 2 ? BPF_H : size == 4 ? BPF_W : BPF_DW;
@@ -98,19 +77,17 @@ void remove_step(struct combiner *it, uint16_t at)
 {
 	struct step *step = &it->steps[at];
 	struct bpf_insn *insn = &it->insns[at];
-	struct operands operands = operands_of(insn);
+	uint32_t operands = operands_of(insn);
 	uint8_t reg = insn->dst_reg;
 	step->is_gone = true;
 	if (step->access.is_store)
 		step->access = (struct place){0};
 	*insn = (struct bpf_insn){.code = BPF_JMP | BPF_JA};
-	if (operands.writes_dst && it->makers[reg] == at) {
-		for (uint32_t i = 0; i < 8; i++)
-			it->registers[reg].bytes[i] = (uint16_t)(VALUE_GONE << 3 | i);
-	}
-	if (operands.reads_dst)
+	if (operands & WRITES_DST && it->makers[reg] == at)
+		it->registers[reg] = word_of_value(VALUE_GONE);
+	if (operands & READS_DST)
 		drop_use(it, step->dst);
-	if (operands.reads_src)
+	if (operands & READS_SRC)
 		drop_use(it, step->src);
 }
 
@@ -130,13 +107,13 @@ static void count_uses(struct combiner *it, uint16_t live)
 	memset(makers, 0xff, sizeof(makers));
 	for (uint32_t i = 0; i < it->count; i++) {
 		const struct bpf_insn *insn = &it->insns[i];
-		struct operands operands = operands_of(insn);
+		uint32_t operands = operands_of(insn);
 		it->steps[i] = (struct step){.dst = NO_STEP, .src = NO_STEP, .memory = NO_STEP};
-		if (operands.reads_dst)
+		if (operands & READS_DST)
 			add_use(it, makers[insn->dst_reg]);
-		if (operands.reads_src)
+		if (operands & READS_SRC)
 			add_use(it, makers[insn->src_reg]);
-		if (operands.writes_dst)
+		if (operands & WRITES_DST)
 			makers[insn->dst_reg] = (uint16_t)i;
 		if (insn_is_lddw(insn))
 			it->steps[++i] = (struct step){.is_gone = true};
@@ -151,10 +128,8 @@ static void begin(struct combiner *it)
 {
 	it->memory = NO_STEP;
 	memset(it->makers, 0xff, sizeof(it->makers));
-	for (uint32_t r = 0; r < ANALYSIS_REGISTERS; r++) {
-		for (uint32_t i = 0; i < 8; i++)
-			it->registers[r].bytes[i] = (uint16_t)((VALUE_OF_REGISTER + r) << 3 | i);
-	}
+	for (uint32_t r = 0; r < ANALYSIS_REGISTERS; r++)
+		it->registers[r] = word_of_value(VALUE_OF_REGISTER + r);
 }
 
 // A result that its register holds already: whoever reads it reads the step that made it first.
@@ -163,8 +138,7 @@ static bool remove_if_same(struct combiner *it, uint16_t at)
 	struct step *step = &it->steps[at];
 	const struct bpf_insn *insn = &it->insns[at];
 	uint8_t reg = insn->dst_reg;
-	if (opcode_of(insn)->kind > KIND_SWAP ||
-	        memcmp(&step->word, &it->registers[reg], sizeof(step->word)) != 0)
+	if (opcode_of(insn)->kind > KIND_SWAP || !word_same(step->word, it->registers[reg]))
 		return false;
 	uint16_t before = it->makers[reg];
 	if (before != NO_STEP && it->steps[before].is_gone)
@@ -214,13 +188,17 @@ static void follow_memory(struct combiner *it, uint16_t at)
 	step->base_maker = step->is_load ? step->src : step->dst;
 	bool has_one_base = fact->region == VALUE_PACKET || fact->region == VALUE_STACK ||
 	                    fact->region == VALUE_CONTEXT;
-	if (fact->exact && has_one_base)
-		step->access = (struct place){.root = fact->region, .offset = fact->offset};
-	else
-		step->access = place_of(it, step->base, insn->off, at);
-	step->access.size = opcode->size;
-	step->access.is_store = !step->is_load;
-	step->origin = step->access;
+	struct place *place = &step->access;
+	if (fact->exact && has_one_base) {
+		place->root = fact->region;
+		place->offset = fact->offset;
+	} else {
+		find_place(it, step->base, insn->off, at, place);
+	}
+	step->origin.root = place->root;
+	step->origin.offset = place->offset;
+	step->origin.size = place->size = opcode->size;
+	place->is_store = !step->is_load;
 	step->memory = it->memory;
 	it->memory = at;
 	if (!step->is_load)
@@ -232,14 +210,14 @@ static void follow(struct combiner *it, uint16_t at)
 {
 	struct step *step = &it->steps[at];
 	const struct bpf_insn *insn = &it->insns[at];
-	struct operands operands = operands_of(insn);
-	if (operands.reads_dst)
+	uint32_t operands = operands_of(insn);
+	if (operands & READS_DST)
 		step->dst = it->makers[insn->dst_reg];
-	if (operands.reads_src)
+	if (operands & READS_SRC)
 		step->src = it->makers[insn->src_reg];
 	if (opcode_of(insn)->size)
 		follow_memory(it, at);
-	if (!operands.writes_dst) {
+	if (!(operands & WRITES_DST)) {
 		if (step->access.is_store)
 			combine_store(it, at);
 		return;
@@ -254,7 +232,7 @@ static void follow(struct combiner *it, uint16_t at)
 	if (remove_if_same(it, at))
 		return;
 	if (insn->code == (BPF_ALU64 | BPF_ADD | BPF_K))
-		step->origin = place_of(it, reg, insn->imm, at);
+		find_place(it, reg, insn->imm, at, &step->origin);
 	combine_shifts(it, at);
 	it->registers[reg] = step->word;
 	it->makers[reg] = at;
@@ -267,21 +245,21 @@ static void sweep(struct combiner *it, uint16_t live)
 	for (uint32_t i = it->count; i--;) {
 		struct bpf_insn *insn = &it->insns[i];
 		struct fact *fact = &it->facts[i];
-		struct operands operands = operands_of(insn);
+		uint32_t operands = operands_of(insn);
 		bool is_lddw = insn_is_lddw(insn);
 		fact->live = live;
-		if (operands.writes_dst && !(live >> insn->dst_reg & 1) && !is_lddw) {
+		if (operands & WRITES_DST && !(live >> insn->dst_reg & 1) && !is_lddw) {
 			*insn = (struct bpf_insn){.code = BPF_JMP | BPF_JA};
-			operands = (struct operands){0};
+			operands = 0;
 		}
 		if (insn_is_nothing(insn))
 			*fact = (struct fact){
 			        .reached = fact->reached, .leader = fact->leader, .live = live};
-		if (operands.writes_dst)
+		if (operands & WRITES_DST)
 			live &= (uint16_t) ~(1u << insn->dst_reg);
-		if (operands.reads_dst)
+		if (operands & READS_DST)
 			live |= (uint16_t)(1u << insn->dst_reg);
-		if (operands.reads_src)
+		if (operands & READS_SRC)
 			live |= (uint16_t)(1u << insn->src_reg);
 	}
 }
@@ -301,19 +279,25 @@ static void combine_stretch(struct combiner *it)
 	sweep(it, live);
 }
 
-// Whether an instruction can be part of a stretch.
-static bool is_step(const struct bpf_insn *insn, const struct fact *fact)
+// Whether an instruction can be part of a stretch. `worth` counts what is worth a look at it: two
+// accesses of less than 8 bytes, a shift by 32, or what has become constant.
+#define WORTH 2u
+static bool is_step(const struct bpf_insn *insn, const struct fact *fact, uint32_t *worth)
 {
-	switch (opcode_of(insn)->kind) {
-	case KIND_ALU:
-	case KIND_NEG:
-	case KIND_SWAP:
-	case KIND_LDDW:
+	uint8_t mode = BPF_MODE(insn->code);
+	switch (BPF_CLASS(insn->code)) {
+	case BPF_ALU64:
+		*worth += insn->imm == 32 ? WORTH : 0;
 		return true;
-	case KIND_LOAD:
-	case KIND_LOAD_SX:
-	case KIND_STORE:
-		return fact->proven && fact->region >= VALUE_CONTEXT;
+	case BPF_ALU:
+		return true;
+	case BPF_LD:
+		return insn_is_lddw(insn);
+	case BPF_LDX:
+	case BPF_ST:
+	case BPF_STX:
+		*worth += BPF_SIZE(insn->code) != BPF_DW;
+		return mode != BPF_ATOMIC && fact->proven && fact->region >= VALUE_CONTEXT;
 	default:
 		return insn_is_nothing(insn);
 	}
@@ -324,25 +308,27 @@ int combine(const struct generation *generation, const struct analysis *analysis
 {
 	uint32_t count = analysis->insn_count;
 	uint32_t room = count < STEPS_MAX + 1 ? count : STEPS_MAX + 1;
-	struct step *steps = malloc(room * sizeof(steps[0]));
-	int r = steps ? combine_constants(generation, analysis, insns, facts) : -ENOMEM;
+	struct combiner it = {
+	        .generation = generation, .steps = malloc(room * sizeof(it.steps[0]))};
+	bool *changed = calloc(count, sizeof(*changed));
+	int r = -ENOMEM;
+	if (it.steps && changed)
+		r = combine_constants(generation, analysis, insns, facts, changed);
 	for (uint32_t i = 0, end; !r && i < count; i = end) {
-		end = i;
-		while (end < count && facts[i].reached && end - i < STEPS_MAX &&
-		        is_step(&insns[end], &facts[end]) && (end == i || !facts[end].leader))
-			end += 1 + insn_is_lddw(&insns[end]);
-		if (end == i) {
-			end++;
-			continue;
-		}
-		struct combiner it = {.generation = generation,
-		        .insns = insns + i,
-		        .facts = facts + i,
-		        .count = end - i,
-		        .steps = steps};
-		if (it.count > 1)
+		uint32_t worth = 0;
+		for (end = i; end < count && facts[end].reached && end - i < STEPS_MAX &&
+		              (end == i || !facts[end].leader) &&
+		              is_step(&insns[end], &facts[end], &worth);
+		        end += 1 + insn_is_lddw(&insns[end]))
+			worth += changed[end] ? WORTH : 0;
+		it.insns = insns + i;
+		it.facts = facts + i;
+		it.count = end - i;
+		if (worth >= WORTH)
 			combine_stretch(&it);
+		end += end == i;
 	}
-	free(steps);
+	free(changed);
+	free(it.steps);
 	return r;
 }

@@ -35,6 +35,7 @@ struct constants {
 	uint32_t state_count;
 	uint32_t *state_of; // by instruction: index into states, plus 1; 0: none
 	bool *entered;      // by instruction: from behind or outside
+	bool *changed;      // by instruction: was rewritten
 	bool decided;       // a jump was
 };
 
@@ -46,8 +47,8 @@ static int64_t target_of(const struct bpf_insn *insn, uint32_t at)
 
 static bool is_jump(const struct bpf_insn *insn)
 {
-	enum opcode_kind kind = opcode_of(insn)->kind;
-	return kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS;
+	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+	return (class == BPF_JMP || class == BPF_JMP32) && op != BPF_CALL && op != BPF_EXIT;
 }
 
 static bool compare(uint8_t op, uint64_t a, uint64_t b, bool is_64)
@@ -196,7 +197,10 @@ static void follow_alu(struct constants *it, struct bpf_insn *insn)
 	const struct opcode *opcode = opcode_of(insn);
 	struct known *now = &it->now;
 	uint64_t result;
-	bool reads_dst = operands_of(insn).reads_dst;
+	if (!(now->mask & (1u << insn->dst_reg | 1u << insn->src_reg)) &&
+	        (opcode->has_src || opcode->kind != KIND_ALU || BPF_OP(insn->code) != BPF_MOV))
+		return; // nothing known goes in
+	bool reads_dst = operands_of(insn) & READS_DST;
 	bool is_known = opcode->kind == KIND_ALU &&
 	                (!reads_dst || now->mask >> insn->dst_reg & 1) &&
 	                (!opcode->has_src || now->mask >> insn->src_reg & 1);
@@ -226,20 +230,28 @@ static void follow_store(struct constants *it, struct bpf_insn *insn)
 	insn->imm = size == 1 ? (uint8_t)imm : size == 2 ? (uint16_t)imm : imm;
 }
 
+static void copy_known(struct known *to, const struct known *from)
+{
+	to->mask = from->mask;
+	for (uint32_t mask = from->mask; mask; mask &= mask - 1)
+		to->values[__builtin_ctz(mask)] = from->values[__builtin_ctz(mask)];
+}
+
 // What is known here also holds at `target`, if nothing else comes there.
 static void flow_to(struct constants *it, int64_t target)
 {
 	uint32_t *index = &it->state_of[target];
 	if (!*index) {
-		it->states[it->state_count] = it->now;
+		copy_known(&it->states[it->state_count], &it->now);
 		*index = ++it->state_count;
 		return;
 	}
 	struct known *known = &it->states[*index - 1];
 	known->mask &= it->now.mask;
-	for (uint32_t r = 0; r < ANALYSIS_REGISTERS; r++) {
-		if (known->values[r] != it->now.values[r])
-			forget(known, 1u << r);
+	for (uint32_t mask = known->mask; mask; mask &= mask - 1) {
+		uint32_t reg = (uint32_t)__builtin_ctz(mask);
+		if (known->values[reg] != it->now.values[reg])
+			forget(known, 1u << reg);
 	}
 }
 
@@ -317,9 +329,9 @@ static void arrive(struct constants *it, uint32_t at)
 		it->is_reached = it->facts[at].reached;
 	} else if (index && it->is_reached) {
 		flow_to(it, at);
-		it->now = it->states[index - 1];
+		copy_known(&it->now, &it->states[index - 1]);
 	} else if (index) {
-		it->now = it->states[index - 1];
+		copy_known(&it->now, &it->states[index - 1]);
 		it->is_reached = true;
 	}
 }
@@ -365,10 +377,13 @@ static void walk(struct constants *it)
 		if (fact->leader || it->entered[i])
 			arrive(it, i);
 		bool is_lddw = insn_is_lddw(&it->insns[i]);
-		if (!it->is_reached || !fact->reached)
+		if (!it->is_reached || !fact->reached) {
 			fact->reached = false;
-		else
+		} else {
+			struct bpf_insn before = it->insns[i];
 			follow(it, i);
+			it->changed[i] = memcmp(&before, &it->insns[i], sizeof(before)) != 0;
+		}
 		if (is_lddw)
 			it->facts[++i].reached &= it->is_reached;
 	}
@@ -377,7 +392,7 @@ static void walk(struct constants *it)
 }
 
 int combine_constants(const struct generation *generation, const struct analysis *analysis,
-        struct bpf_insn *insns, struct fact *facts)
+        struct bpf_insn *insns, struct fact *facts, bool *changed)
 {
 	uint32_t count = analysis->insn_count, jumps = 0;
 	struct constants *it = calloc(1, sizeof(*it));
@@ -402,6 +417,7 @@ int combine_constants(const struct generation *generation, const struct analysis
 		it->state_of = state_of;
 		it->entered = entered;
 		it->states = states;
+		it->changed = changed;
 		find_frozen(it, generation);
 		walk(it);
 	}

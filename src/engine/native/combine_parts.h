@@ -26,9 +26,50 @@
 #define VALUE_OF_STEP     48u // + step
 #define ROOT_NUMBER       31u // a place's root where its address is a known number
 
+//
+// A word is two numbers, four bytes in each, the lowest first: built and compared in registers,
+// since eight small stores and a wide load would cost more than all the rest.
 struct word {
-	uint16_t bytes[8];
+	uint64_t low, high;
 };
+#define LANES 0x0001000100010001ull // one in each of a number's four
+
+static inline uint16_t word_byte(struct word word, uint32_t i)
+{
+	return (uint16_t)((i < 4 ? word.low : word.high) >> (i & 3) * 16);
+}
+static inline struct word word_with(struct word word, uint32_t i, uint16_t byte)
+{
+	uint64_t *half = i < 4 ? &word.low : &word.high;
+	*half = (*half & ~(0xffffull << (i & 3) * 16)) | (uint64_t)byte << (i & 3) * 16;
+	return word;
+}
+static inline bool word_same(struct word a, struct word b)
+{
+	return ((a.low ^ b.low) | (a.high ^ b.high)) == 0;
+}
+// The low `size` bytes (1, 2, 4 or 8), zeros above.
+static inline struct word word_cut(struct word word, uint32_t size)
+{
+	if (size < 8)
+		word.high = 0;
+	if (size < 4)
+		word.low &= UINT64_MAX >> (64 - 16 * size);
+	return word;
+}
+static inline struct word word_of_value(uint32_t value)
+{
+	return (struct word){LANES * (value << 3) + 0x0003000200010000ull,
+	        LANES * (value << 3) + 0x0007000600050004ull};
+}
+static inline struct word word_of_constant(int64_t value)
+{
+	uint64_t v = (uint64_t)value;
+	uint64_t low = (v & 0xffff) | (v & 0xffff0000) << 16, high = v >> 32;
+	high = (high & 0xffff) | (high & 0xffff0000) << 16;
+	return (struct word){(low & 0x000000ff000000ffull) | (low & 0x0000ff000000ff00ull) << 8,
+	        (high & 0x000000ff000000ffull) | (high & 0x0000ff000000ff00ull) << 8};
+}
 
 // Bytes of memory, or the value of a pointer (size 0): `offset` from `root`, which is a value, the
 // kind of an exact base (enum value_kind, below 32) or ROOT_NUMBER.
@@ -65,11 +106,30 @@ struct combiner {
 	uint16_t makers[ANALYSIS_REGISTERS]; // the steps that made them
 };
 
-// What an instruction of a stretch reads and writes.
-struct operands {
-	bool reads_dst, reads_src, writes_dst;
-};
-struct operands operands_of(const struct bpf_insn *insn);
+// What an instruction reads and writes, of those that can be part of a stretch; 0 for others.
+#define READS_DST  1u
+#define READS_SRC  2u
+#define WRITES_DST 4u
+static inline uint32_t operands_of(const struct bpf_insn *insn)
+{
+	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
+	switch (class) {
+	case BPF_ALU:
+	case BPF_ALU64:
+		return WRITES_DST | (op == BPF_MOV ? 0 : READS_DST) |
+		       (insn->code & BPF_X && op != BPF_END ? READS_SRC : 0);
+	case BPF_LD:
+		return insn->code == (BPF_LD | BPF_DW | BPF_IMM) ? WRITES_DST : 0;
+	case BPF_LDX:
+		return WRITES_DST | READS_SRC;
+	case BPF_ST:
+		return READS_DST;
+	case BPF_STX:
+		return READS_DST | READS_SRC;
+	default:
+		return 0;
+	}
+}
 uint8_t size_code(uint32_t size); // BPF_B, BPF_H, BPF_W, BPF_DW
 static inline bool insn_is_nothing(const struct bpf_insn *insn)
 {
@@ -105,7 +165,7 @@ struct run {
 	uint16_t first, last; // of the loads
 };
 // Whether the low `size` bytes of `word` are such a run.
-bool find_run(const struct combiner *it, const struct word *word, uint32_t size, struct run *run);
+bool find_run(const struct combiner *it, struct word word, uint32_t size, struct run *run);
 // Whether, where the results of steps `readers` (each read once) go, no byte of the run is loaded
 // twice, but for memory that nobody else writes.
 bool run_moves(const struct combiner *it, const struct run *run, const uint16_t *readers,
@@ -116,15 +176,16 @@ bool load_run(struct combiner *it, const struct run *run, uint16_t at, uint8_t r
 
 // What the step's instruction leaves in its register.
 struct word word_of(const struct combiner *it, uint16_t step);
-struct word word_of_constant(int64_t value);
-// The place that register `reg` and `offset` make.
-struct place place_of(const struct combiner *it, uint8_t reg, int64_t offset, uint16_t step);
+// The place that register `reg` and `offset` make: its offset and root.
+void find_place(
+        const struct combiner *it, uint8_t reg, int64_t offset, uint16_t step, struct place *place);
 
 // Where step `at`, which has made a word of bytes, can load it at once instead.
 void combine_word(struct combiner *it, uint16_t at);
 // Where step `at`, a store, can do the work of stores before it.
 void combine_store(struct combiner *it, uint16_t at);
 
-// Over the whole program, before all that: what is known to be constant.
+// Over the whole program, before all that: what is known to be constant. `changed`: by instruction,
+// whether it was rewritten.
 int combine_constants(const struct generation *generation, const struct analysis *analysis,
-        struct bpf_insn *insns, struct fact *facts);
+        struct bpf_insn *insns, struct fact *facts, bool *changed);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stores to neighbouring bytes: one store at the last of them, of a constant, of a register that
 // holds them all, or of a word that is loaded at once where the last byte was.
-#include <string.h>
-
 #include "engine/native/combine_parts.h"
 
 #define LOOK_BACK 24u // steps that touch memory: keeps time linear
@@ -13,7 +11,8 @@
 struct surroundings {
 	uint16_t stores[BYTES]; // which store writes it, if that can be moved to the last one
 	uint16_t bytes[BYTES];  // what it writes
-	bool blocked[BYTES];    // touched between
+	uint32_t written;       // mask of bytes with a store
+	uint32_t blocked;       // mask of bytes that are touched between
 };
 
 // The stores that become one, at `at`.
@@ -32,15 +31,17 @@ static void look_at(
 	int64_t low = step->access.offset - from, high = low + step->access.size;
 	bool fits = step->access.is_store && low >= 0 && high <= BYTES;
 	int64_t start = low < 0 ? 0 : low, end = high > BYTES ? BYTES : high;
-	for (int64_t i = start; i < end; i++)
-		fits = fits && !around->blocked[i] && around->stores[i] == NO_STEP;
+	if (start >= end)
+		return;
+	uint32_t mask = ((1u << (end - start)) - 1) << start;
+	if (!fits || mask & (around->blocked | around->written)) {
+		around->blocked |= mask & ~around->written;
+		return;
+	}
+	around->written |= mask;
 	for (int64_t i = start; i < end; i++) {
-		if (fits) {
-			around->stores[i] = at;
-			around->bytes[i] = step->word.bytes[i - low];
-		} else if (around->stores[i] == NO_STEP) {
-			around->blocked[i] = true;
-		}
+		around->stores[i] = at;
+		around->bytes[i] = word_byte(step->word, (uint32_t)(i - low));
 	}
 }
 
@@ -50,8 +51,7 @@ static bool look_around(const struct combiner *it, uint16_t at, struct surroundi
 	const struct step *last = &it->steps[at];
 	const struct fact *fact = &it->facts[at];
 	int64_t from = last->access.offset - AROUND;
-	memset(around, 0, sizeof(*around));
-	memset(around->stores, 0xff, sizeof(around->stores));
+	around->written = around->blocked = 0;
 	look_at(it, at, from, around);
 	uint32_t seen = 0;
 	for (uint16_t i = last->memory; i != NO_STEP && seen < LOOK_BACK; i = it->steps[i].memory) {
@@ -64,8 +64,8 @@ static bool look_around(const struct combiner *it, uint16_t at, struct surroundi
 		else if (may_overlap(it, &step->access, &it->facts[i], &last->access, fact))
 			break;
 	}
-	return around->stores[AROUND - 1] != NO_STEP ||
-	       around->stores[AROUND + last->access.size] != NO_STEP;
+	return (around->written >> (AROUND - 1) & 1) ||
+	       (around->written >> (AROUND + last->access.size) & 1);
 }
 
 // The `size` bytes from `start` as one store: all are written, by stores that lie within.
@@ -74,16 +74,21 @@ static bool merge_of(const struct combiner *it, uint16_t at, const struct surrou
 {
 	const struct step *last = &it->steps[at];
 	const struct fact *fact = &it->facts[at];
-	*merge = (struct merge){.at = at, .size = size, .by_branch = fact->by_branch};
+	uint32_t all = (1u << size) - 1;
+	uint64_t halves[2] = {0};
+	if ((around->written >> start & all) != all)
+		return false;
+	merge->at = at;
+	merge->size = size;
+	merge->by_branch = fact->by_branch;
+	merge->member_count = 0;
 	merge->offset = last->access.offset - AROUND + start;
 	// Parts of keys on the stack may live in registers (slots.c): nothing may straddle two.
 	if (fact->region == VALUE_STACK && (size > 4 || merge->offset % size))
 		return false;
 	for (uint32_t i = 0; i < size; i++) {
 		uint16_t store = around->stores[start + i];
-		if (store == NO_STEP)
-			return false;
-		merge->word.bytes[i] = around->bytes[start + i];
+		halves[i / 4] |= (uint64_t)around->bytes[start + i] << i % 4 * 16;
 		if (store == at || (i && store == around->stores[start + i - 1]))
 			continue;
 		const struct step *step = &it->steps[store];
@@ -95,22 +100,23 @@ static bool merge_of(const struct combiner *it, uint16_t at, const struct surrou
 		merge->members[merge->member_count++] = store;
 		merge->by_branch |= other->by_branch;
 	}
+	merge->word = (struct word){halves[0], halves[1]};
 	int64_t off = it->insns[at].off + merge->offset - last->access.offset;
 	return merge->member_count && off >= INT16_MIN && off <= INT16_MAX;
 }
 
-static bool holds(const struct word *word, const struct merge *merge)
+static bool holds(struct word word, const struct merge *merge)
 {
-	return memcmp(word, &merge->word, merge->size * sizeof(word->bytes[0])) == 0;
+	return word_same(word_cut(word, merge->size), merge->word);
 }
 
 static bool constant_of(const struct merge *merge, int32_t *imm)
 {
 	uint64_t value = 0;
 	for (uint32_t i = 0; i < merge->size; i++) {
-		if (merge->word.bytes[i] > 255)
+		if (word_byte(merge->word, i) > 255)
 			return false;
-		value |= (uint64_t)merge->word.bytes[i] << 8 * i;
+		value |= (uint64_t)word_byte(merge->word, i) << 8 * i;
 	}
 	*imm = (int32_t)(uint32_t)value;
 	return merge->size < 8 || (int64_t)value == *imm;
@@ -121,7 +127,7 @@ static int find_holder(const struct combiner *it, const struct merge *merge)
 {
 	for (int r = 0; r < ANALYSIS_REGISTERS; r++) {
 		uint16_t maker = it->makers[r];
-		if (holds(&it->registers[r], merge) &&
+		if (holds(it->registers[r], merge) &&
 		        (maker == NO_STEP || !it->steps[maker].is_gone))
 			return r;
 	}
@@ -152,17 +158,13 @@ static bool undo_shifts(struct combiner *it, const struct merge *merge)
 			return false;
 		const struct bpf_insn *insn = &it->insns[step];
 		enum opcode_kind kind = opcode_of(insn)->kind;
-		if (kind > KIND_SWAP || !operands_of(insn).reads_dst || insn->dst_reg != reg)
+		if (kind > KIND_SWAP || !(operands_of(insn) & READS_DST) || insn->dst_reg != reg)
 			return false;
 		links[count++] = step;
 		step = it->steps[step].dst;
-		if (step != NO_STEP) {
-			before = it->steps[step].word;
-		} else {
-			for (uint32_t i = 0; i < 8; i++)
-				before.bytes[i] = (uint16_t)((VALUE_OF_REGISTER + reg) << 3 | i);
-		}
-	} while (!holds(&before, merge));
+		before = step == NO_STEP ? word_of_value(VALUE_OF_REGISTER + reg)
+		                         : it->steps[step].word;
+	} while (!holds(before, merge));
 	// The last store reads the word; each link goes as its reader does.
 	add_use(it, step);
 	it->steps[merge->at].src = step;
@@ -188,7 +190,7 @@ static bool load_word(struct combiner *it, const struct merge *merge)
 	uint16_t step = it->steps[merge->at].src, readers[8];
 	uint8_t reg = it->insns[merge->at].src_reg;
 	if (step == NO_STEP || !is_read_by_members(it, merge, step, 1) ||
-	        it->insns[step].dst_reg != reg || !find_run(it, &merge->word, merge->size, &run) ||
+	        it->insns[step].dst_reg != reg || !find_run(it, merge->word, merge->size, &run) ||
 	        run.reversed)
 		return false;
 	for (uint32_t i = 0; i < merge->member_count; i++)
@@ -246,8 +248,8 @@ static bool try_merge(struct combiner *it, const struct merge *merge)
 
 void combine_store(struct combiner *it, uint16_t at)
 {
-	struct surroundings around;
-	struct merge merge;
+	struct surroundings around __attribute__((uninitialized));
+	struct merge merge __attribute__((uninitialized));
 	uint32_t own = it->steps[at].access.size;
 	if (own == 8 || !look_around(it, at, &around))
 		return;

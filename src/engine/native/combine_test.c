@@ -18,6 +18,8 @@
 #include "ebpf/image.h"
 #include "ebpf/object.h"
 #include "ebpf/opcode.h"
+#include "engine/assembler.h"
+#include "engine/bare.h"
 #include "engine/native/combine.h"
 #include "engine/space.h"
 #include "engine/state.h"
@@ -215,6 +217,15 @@ PAIRS(copies_in_words,
         "ldxb r1 [r7+0]; ldxb r2 [r7+1]; stxb [r9+0] r1; stxb [r9+1] r2; mov r0 2; exit",
         "r2 = *(u16 *)(r7 +0); *(u16 *)(r9 +0) = r2; r0 = 2; exit")
 
+KEPT(leaves_parts_that_are_read_again,
+        "ldxh r2 [r8+0]; stxb [r6+4] r2; rsh32 r2 8; stxb [r6+5] r2; mov r0 r2; exit",
+        "ldxh r2 [r8+0]; stxb [r6+4] r2; rsh32 r2 8; mov r0 r2; add r0 1; stxb [r6+5] r2; exit")
+
+// The register that had the address has another since.
+KEPT(leaves_a_word_whose_address_is_gone,
+        "mov r3 r6; ldxb r0 [r3+1]; mov r2 r0; lsh r2 8; mov r4 r6; ldxb r5 [r4+0]; mov r3 r7;"
+        "mov r4 r8; or r2 r5; stxdw [r10-8] r3; stxdw [r10-16] r4; mov r0 r2; exit")
+
 KEPT(leaves_copies_that_may_overlap,
         "ldxb r1 [r7+0]; stxb [r9+0] r1; ldxb r1 [r7+1]; stxb [r9+1] r1; mov r0 2; exit",
         "ldxb r1 [r6+0]; stxb [r6+1] r1; ldxb r1 [r6+1]; stxb [r6+2] r1; mov r0 2; exit",
@@ -259,11 +270,404 @@ PAIRS(stores_past_what_lies_elsewhere,
         "*(u8 *)(r6 +0) = 1; *(u16 *)(r6 +0) = 515; r0 = 2; exit")
 
 PAIRS(drops_what_nobody_reads,
-        "mov32 r1 5; mov32 r1 r6; mov r0 2; exit", "r0 = 2; exit",
-        "ldxb r1 [r6+0]; and32 r1 7; mov r0 2; exit", "r0 = 2; exit",
-        "ldxb r0 [r6+0]; and32 r0 255; mov32 r0 r0; exit", "r0 = *(u8 *)(r6 +0); exit",
+        "ldxb r1 [r6+0]; ldxb r2 [r6+1]; and32 r1 7; mov r0 2; exit", "r0 = 2; exit",
+        "ldxb r0 [r6+0]; ldxb r1 [r6+1]; and32 r0 255; mov32 r0 r0; exit",
+        "r0 = *(u8 *)(r6 +0); exit",
         "ldxdw r0 [r6+0]; lsh r0 32; rsh r0 32; exit", "r0 = *(u64 *)(r6 +0); w0 = w0; exit")
 // clang-format on
+
+// Maps 2 and 3: a global that nobody can change, bytes 1, 2, 3 …, and one that the program can.
+static void load_globals(struct kit *kit, const char *body)
+{
+	static struct bpf_insn insns[ASSEMBLER_MAX];
+	char wrong[256], text[2048];
+	struct image *image;
+	struct error err = {0};
+	for (uint32_t i = 0; i < 2; i++) {
+		struct image_map *map = &kit->maps[kit_map(kit, BPF_MAP_TYPE_ARRAY, 4, 16, 1)];
+		map->is_global = true;
+		map->is_readonly = !i;
+		map->data = malloc(16);
+		assert_non_null(map->data);
+		for (uint8_t k = 0; k < 16; k++)
+			map->data[k] = (uint8_t)(k + 1);
+	}
+	snprintf(text, sizeof(text), "value r6 0 0; value r7 1 0; ldxw r8 [r1+12]; %s", body);
+	int count = assemble(text, insns, wrong);
+	if (count < 0)
+		fail_msg("%s", wrong);
+	const struct generation_options options = {.engine_count = 1};
+	if (bare_image(insns, (uint32_t)count, kit->maps, kit->map_count, &image, &err) ||
+	        generation_new(kit->space, image, &options, &kit->generation, &err))
+		fail_msg("%s", err.text);
+}
+
+static void check_constant(const char *body, const char *expected)
+{
+	struct kit kit;
+	struct rewritten it;
+	char text[2048];
+	kit_new(&kit);
+	load_globals(&kit, body);
+	rewrite(kit.generation, 0, &it);
+	for (uint32_t i = 0; i < it.count; i++) {
+		if (!it.facts[i].reached) // what the compiler leaves out
+			it.insns[i] = (struct bpf_insn){.code = BPF_JMP | BPF_JA};
+	}
+	print_from(kit.generation->image, &it, 5, text, sizeof(text));
+	if (strcmp(text, expected) != 0)
+		fail_msg("%s\n  became   %s\n  not      %s", body, text, expected);
+	rewritten_clear(&it);
+	kit_free(&kit);
+}
+#define CONSTANTS(name, ...) CASES(name, (check_constant(cases[i], cases[i + 1]), i++), __VA_ARGS__)
+
+// clang-format off
+CONSTANTS(knows_what_frozen_globals_hold,
+        "ldxw r0 [r6+4]; exit", "r0 = 134678021; exit",
+        "ldxsb r0 [r6+15]; exit", "r0 = 16; exit",
+        "ldxdw r0 [r6+0]; exit", "r0 = *(u64 *)(r6 +0); exit", // not in one slot
+        "ldxw r0 [r7+4]; exit", "r0 = *(u32 *)(r7 +4); exit",  // the program may write it
+        "ldxw r0 [r6+14]; exit", "r0 = *(u32 *)(r6 +14); exit")
+
+CONSTANTS(decides_jumps_on_constants,
+        "ldxb r2 [r6+0]; jeq r2 0 other; mov r0 1; exit; other: mov r0 2; exit", "r0 = 1; exit",
+        "ldxb r2 [r6+0]; jne r2 0 other; mov r0 1; exit; other: mov r0 2; exit",
+        "r2 = 1; goto pc+2; r0 = 2; exit",
+        "ldxb r2 [r7+0]; jeq r2 0 other; mov r0 1; exit; other: mov r0 2; exit",
+        "r2 = *(u8 *)(r7 +0); if r2 == 0x0 goto pc+2; r0 = 1; exit; r0 = 2; exit")
+
+CONSTANTS(keeps_constants_where_all_ways_agree,
+        "mov r2 7; mov r3 1; jeq r8 0 join; mov r3 2; join: mov r0 r2; add r0 r3; exit",
+        "r2 = 7; r3 = 1; if r8 == 0x0 goto pc+1; r3 = 2; r0 = 7; r0 += r3; exit",
+        // the way that sets 8 is never taken
+        "mov r2 7; jne r2 7 set; ja join; set: mov r2 8; join: mov r0 r2; exit",
+        "r2 = 7; goto pc+1; r0 = 7; exit")
+
+// What comes back may have changed anything.
+CONSTANTS(forgets_constants_where_a_loop_begins,
+        "mov r0 0; again: add r0 1; jlt r0 5 again; exit",
+        "r0 = 0; r0 += 1; if r0 < 0x5 goto pc-2; exit")
+
+CONSTANTS(forgets_constants_over_calls,
+        "mov r1 3; mov r0 3; call 5; mov r6 r0; add r6 r1; mov r0 r6; exit",
+        "r1 = 3; r0 = 3; call bpf_ktime_get_ns#5; r6 = r0; r6 += r1; r0 = r6; exit")
+
+CONSTANTS(writes_operands_as_immediates,
+        "mov r2 7; and r8 r2; mov r0 r8; exit", "r8 &= 7; r0 = r8; exit",
+        "mov r2 -9; stxdw [r10-8] r2; mov r0 0; exit", "*(u64 *)(r10 -8) = -9; r0 = 0; exit",
+        "mov r2 64; lsh r8 r2; mov r0 r8; exit", "r2 = 64; r8 <<= r2; r0 = r8; exit",
+        "mov r2 0; div r8 r2; mov r0 r8; exit", "r2 = 0; r8 /= r2; r0 = r8; exit")
+// clang-format on
+
+// Programs at random, of the idioms that are looked for and of what may come between.
+struct writer {
+	char text[16384];
+	size_t used;
+	uint64_t state;
+	uint32_t labels;
+};
+
+static uint32_t pick(struct writer *it, uint32_t below)
+{
+	it->state = it->state * 6364136223846793005ull + 1442695040888963407ull;
+	return (uint32_t)(it->state >> 33) % below;
+}
+
+__attribute__((format(printf, 2, 3))) static void put(struct writer *it, const char *format, ...)
+{
+	va_list args;
+	va_start(args, format);
+	it->used +=
+	        (size_t)vsnprintf(it->text + it->used, sizeof(it->text) - it->used, format, args);
+	va_end(args);
+	assert_true(it->used < sizeof(it->text));
+}
+
+struct memory {
+	const char *base;
+	int32_t low, high;
+};
+static const struct memory memories[] = {
+        {"r6", 0, 39}, {"r7", 0, 47}, {"r8", 0, 47}, {"r9", 0, 47}, {"r10", -56, -1}};
+
+// A place for `size` bytes, within a few bytes of others.
+static struct memory place(struct writer *it, int32_t size)
+{
+	const struct memory *memory = &memories[pick(it, ARRAY_SIZE(memories))];
+	int32_t low = memory->low + (int32_t)pick(it, 2) * 16 + (int32_t)pick(it, 10);
+	if (low + size > memory->high + 1)
+		low = memory->high + 1 - size;
+	return (struct memory){memory->base, low, low + size};
+}
+
+// A load, at times by another register with the address.
+static void put_load(
+        struct writer *it, const char *size, uint32_t reg, const char *base, int32_t offset)
+{
+	if (pick(it, 4)) {
+		put(it, "ldx%s r%u [%s%+d]\n", size, reg, base, offset);
+		return;
+	}
+	uint32_t other = pick(it, 6);
+	int32_t by = (int32_t)pick(it, 9) - 4;
+	put(it, "mov r%u %s\nadd r%u %d\n", other, base, other, by);
+	put(it, "ldx%s r%u [r%u%+d]\n", size, reg, other, offset - by);
+}
+
+static void put_noise(struct writer *it)
+{
+	static const char *const alu[] = {"add", "sub", "mul", "or", "and", "xor", "mov", "add32",
+	        "or32", "and32", "xor32", "mov32", "mul32"};
+	static const char *const shift[] = {"lsh", "rsh", "arsh", "lsh32", "rsh32", "arsh32"};
+	static const char *const sizes[] = {"b", "h", "w", "dw", "sb", "sh", "sw"};
+	static const int32_t bytes[] = {1, 2, 4, 8, 1, 2, 4};
+	static const char *const swaps[] = {"be16", "be32", "le16", "be64", "neg", "neg32"};
+	uint32_t size = pick(it, 7);
+	struct memory m = place(it, bytes[size]);
+	uint32_t a = pick(it, 6), b = pick(it, 6);
+	switch (pick(it, 10)) {
+	case 0:
+		put(it, "%s r%u r%u\n", alu[pick(it, ARRAY_SIZE(alu))], a, b);
+		break;
+	case 1:
+		put(it, "%s r%u %d\n", alu[pick(it, ARRAY_SIZE(alu))], a,
+		        pick(it, 2) ? (int32_t)pick(it, 3) * 255 : (int32_t)pick(it, 65537) - 1);
+		break;
+	case 2:
+		put(it, "%s r%u %u\n", shift[pick(it, ARRAY_SIZE(shift))], a, pick(it, 4) * 8);
+		break;
+	case 3:
+		put(it, "rsh r%u %u\n", a, pick(it, 2) ? 32 : 7);
+		break;
+	case 4:
+		put(it, "%s r%u\n", swaps[pick(it, ARRAY_SIZE(swaps))], a);
+		break;
+	case 5:
+		put(it, "movs%u r%u r%u\n", 8u << pick(it, 3), a, b);
+		break;
+	case 6:
+		put(it, "ldx%s r%u [%s%+d]\n", sizes[size], a, m.base, m.low);
+		break;
+	case 7:
+		put(it, "stx%s [%s%+d] r%u\n", sizes[size % 4], m.base, m.high - bytes[size % 4],
+		        b);
+		break;
+	case 8:
+		put(it, "st%s [%s%+d] %u\n", sizes[size % 4], m.base, m.high - bytes[size % 4],
+		        pick(it, 3) * 127);
+		break;
+	default:
+		put(it, "j%s r%u r%u skip%u\n", pick(it, 2) ? "gt" : "eq", a, b, it->labels);
+		for (uint32_t i = pick(it, 3); i--;)
+			put(it, "add r%u 1\n", pick(it, 6));
+		put(it, "skip%u:\n", it->labels++);
+		break;
+	}
+}
+
+static void maybe_noise(struct writer *it)
+{
+	if (!pick(it, 6))
+		put_noise(it);
+}
+
+// Bytes in some order: 0, 1, 2 …, or down, or shuffled by a few.
+static void shuffle(struct writer *it, uint32_t *order, uint32_t count)
+{
+	bool down = pick(it, 2);
+	for (uint32_t i = 0; i < count; i++)
+		order[i] = down ? count - 1 - i : i;
+	for (uint32_t n = pick(it, 3); n--;) {
+		uint32_t i = pick(it, count), k = pick(it, count), kept = order[i];
+		order[i] = order[k];
+		order[k] = kept;
+	}
+}
+
+static void put_word(struct writer *it)
+{
+	uint32_t size = 2u << pick(it, 3), order[8], sum = pick(it, 3), part = 3 + pick(it, 3);
+	bool big = !pick(it, 4);
+	struct memory m = place(it, (int32_t)size);
+	const char *wide = size < 8 && pick(it, 2) ? "32" : "";
+	shuffle(it, order, size);
+	for (uint32_t i = 0; i < size; i++) {
+		uint32_t reg = i ? part : sum, byte = order[i];
+		put_load(it, "b", reg, m.base, m.low + (int32_t)byte);
+		maybe_noise(it);
+		uint32_t shift = 8 * (big ? size - 1 - byte : byte);
+		if (shift)
+			put(it, "lsh%s r%u %u\n", wide, reg, shift);
+		if (i)
+			put(it, "%s%s r%u r%u\n", pick(it, 2) ? "or" : "add", wide, sum, reg);
+	}
+}
+
+static void put_copy(struct writer *it)
+{
+	static const char *const sizes[] = {"b", "h", "w"};
+	uint32_t each = 1u << pick(it, 3), count = 2 + pick(it, 16 / each - 1), order[16];
+	struct memory from = place(it, (int32_t)(each * count));
+	struct memory to = place(it, (int32_t)(each * count));
+	const char *size = sizes[__builtin_ctz(each)];
+	shuffle(it, order, count);
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t reg = pick(it, 6);
+		int32_t at = (int32_t)(order[i] * each);
+		put_load(it, size, reg, from.base, from.low + at);
+		maybe_noise(it);
+		put(it, "stx%s [%s%+d] r%u\n", size, to.base, to.low + at, reg);
+	}
+}
+
+static void put_parts(struct writer *it)
+{
+	uint32_t size = 2u << pick(it, 3), order[8], from = pick(it, 3), part = 3 + pick(it, 3);
+	struct memory m = place(it, (int32_t)size);
+	shuffle(it, order, size);
+	for (uint32_t i = 0; i < size; i++) {
+		put(it, "mov%s r%u r%u\n", pick(it, 2) ? "" : "32", part, from);
+		if (order[i])
+			put(it, "rsh r%u %u\n", part, 8 * order[i]);
+		put(it, "stxb [%s%+d] r%u\n", m.base, m.low + (int32_t)order[i], part);
+		maybe_noise(it);
+	}
+}
+
+// The same, the word shifted where it is.
+static void put_shifts(struct writer *it)
+{
+	uint32_t size = 2u << pick(it, 3), from = pick(it, 6);
+	struct memory m = place(it, (int32_t)size);
+	const char *wide = size < 8 && pick(it, 2) ? "32" : "";
+	for (uint32_t i = 0; i < size; i++) {
+		if (i)
+			put(it, "rsh%s r%u 8\n", wide, from);
+		put(it, "stxb [%s%+d] r%u\n", m.base, m.low + (int32_t)i, from);
+		maybe_noise(it);
+	}
+}
+
+static void write_program(struct writer *it)
+{
+	it->used = it->labels = 0;
+	for (uint32_t n = 1 + pick(it, 8); n--;) {
+		void (*const idioms[])(struct writer *) = {
+		        put_word, put_copy, put_parts, put_shifts, put_noise};
+		idioms[pick(it, ARRAY_SIZE(idioms))](it);
+	}
+	for (uint32_t r = 1; r < 6; r++)
+		put(it, "mul r0 31\nadd r0 r%u\n", r);
+	for (int32_t at = -56; at < 0; at += 8)
+		put(it, "ldxdw r1 [r10%+d]\nmul r0 31\nadd r0 r1\n", at);
+	put(it, "stxdw [r6+40] r0\nmov r0 2\nexit\n");
+}
+
+// What a run leaves behind.
+struct end {
+	struct verdict verdict;
+	struct engine_stats stats;
+	uint8_t packet[64], values[3][48];
+};
+
+static void run_once(struct kit *kit, const char *body, bool combined, struct end *end)
+{
+	struct engine_stats before = *engine_stats(kit->engine);
+	load_body(kit, body);
+	const uint32_t keys[] = {0, 1, 0};
+	for (uint32_t i = 0; i < 3; i++) {
+		uint8_t value[48];
+		for (uint32_t k = 0; k < sizeof(value); k++)
+			value[k] = (uint8_t)(k * 5 + i * 77 + 3);
+		assert_int_equal(
+		        map_write(generation_map(kit->generation, i / 2), &keys[i], value, 0), 0);
+	}
+	if (combined) {
+		struct program *program = &kit->generation->programs[0];
+		struct rewritten it;
+		rewrite(kit->generation, 0, &it);
+		memcpy(program->insns, it.insns, it.count * sizeof(it.insns[0]));
+		rewritten_clear(&it);
+	}
+	end->verdict = kit_run(kit, 64);
+	end->stats = *engine_stats(kit->engine);
+	end->stats.instructions -= before.instructions;
+	end->stats.packets -= before.packets;
+	end->stats.helper_calls -= before.helper_calls;
+	memcpy(end->packet, kit_bytes(kit), sizeof(end->packet));
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(map_read(generation_map(kit->generation, i / 2), &keys[i],
+		                         end->values[i], 0),
+		        0);
+}
+
+static void ends_as_before(void **state)
+{
+	static struct writer writer;
+	const char *count = getenv("RAIO_COMBINE_PROGRAMS");
+	const char *seed = getenv("RAIO_COMBINE_SEED");
+	struct kit kit;
+	kit_new(&kit);
+	for (int n = count ? atoi(count) : 1500, i = 0; i < n; i++) {
+		struct end before, after;
+		memset(&before, 0, sizeof(before));
+		memset(&after, 0, sizeof(after));
+		writer.state = (seed ? strtoull(seed, NULL, 0) : 1) * 1000003 + (uint64_t)i;
+		write_program(&writer);
+		run_once(&kit, writer.text, false, &before);
+		run_once(&kit, writer.text, true, &after);
+		if (before.verdict.verdict != XDP_PASS)
+			fail_msg("program %d does not run to its end:\n%s", i, writer.text);
+		if (memcmp(&before, &after, sizeof(before)) == 0)
+			continue;
+		struct rewritten it;
+		char text[8192];
+		load_body(&kit, writer.text);
+		rewrite(kit.generation, 0, &it);
+		print_from(kit.generation->image, &it, PROLOGUE_SLOTS, text, sizeof(text));
+		fail_msg("program %d ends otherwise:\n%s\nbecame\n%s", i, writer.text, text);
+	}
+	kit_free(&kit);
+}
+
+// Slots of each function that are reached and still do something, at most.
+static void shortens_the_shipped_functions(void **state)
+{
+	static const struct {
+		const char *name;
+		uint32_t left;
+	} functions[] = {{"lsl2", 152}, {"ripv4", 820}, {"ddos", 323}};
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		char path[512];
+		autofree uint8_t *data = NULL;
+		size_t size;
+		struct image *image;
+		struct error err = {0};
+		struct kit kit;
+		struct rewritten it;
+		uint32_t reached = 0, left = 0;
+		const struct generation_options options = {.engine_count = 1, .ports = 0xf};
+		snprintf(path, sizeof(path), "%s/functions/%s.o", getenv("RAIO_BUILD_DIR"),
+		        functions[i].name);
+		kit_new(&kit);
+		if (file_read(path, OBJECT_SIZE_MAX, &data, &size, &err) ||
+		        object_read(data, size, NULL, NULL, 0, &image, &err) ||
+		        generation_new(kit.space, image, &options, &kit.generation, &err))
+			fail_msg("%s: %s", path, err.text);
+		rewrite(kit.generation, 0, &it);
+		for (uint32_t k = 0; k < it.count; k++) {
+			reached += it.analysis->facts[k].reached;
+			left += it.facts[k].reached && !is_nothing(&it.insns[k]);
+		}
+		print_message("%s: %u instructions, %u left\n", functions[i].name, reached, left);
+		if (left > functions[i].left)
+			fail_msg("%s: %u instructions left, not %u", functions[i].name, left,
+			        functions[i].left);
+		rewritten_clear(&it);
+		kit_free(&kit);
+	}
+}
 
 int main(void)
 {
@@ -277,6 +681,8 @@ int main(void)
 	        cmocka_unit_test(loads_no_byte_of_a_map_twice),
 	        cmocka_unit_test(may_load_bytes_of_the_packet_twice),
 	        cmocka_unit_test(copies_in_words),
+	        cmocka_unit_test(leaves_parts_that_are_read_again),
+	        cmocka_unit_test(leaves_a_word_whose_address_is_gone),
 	        cmocka_unit_test(leaves_copies_that_may_overlap),
 	        cmocka_unit_test(moves_nothing_past_an_access_that_is_not_proven),
 	        cmocka_unit_test(stores_a_word_that_was_taken_apart),
@@ -284,6 +690,14 @@ int main(void)
 	        cmocka_unit_test(leaves_stores_that_are_read_between),
 	        cmocka_unit_test(stores_past_what_lies_elsewhere),
 	        cmocka_unit_test(drops_what_nobody_reads),
+	        cmocka_unit_test(knows_what_frozen_globals_hold),
+	        cmocka_unit_test(decides_jumps_on_constants),
+	        cmocka_unit_test(keeps_constants_where_all_ways_agree),
+	        cmocka_unit_test(forgets_constants_where_a_loop_begins),
+	        cmocka_unit_test(forgets_constants_over_calls),
+	        cmocka_unit_test(writes_operands_as_immediates),
+	        cmocka_unit_test(ends_as_before),
+	        cmocka_unit_test(shortens_the_shipped_functions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

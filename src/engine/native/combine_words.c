@@ -7,66 +7,49 @@
 
 #define DYING_MAX 16u
 
-static struct word unknown(uint16_t step, uint32_t size)
+// The top bit of every lane that is not zero.
+static uint64_t nonzero(uint64_t lanes)
 {
-	struct word word = {0};
-	for (uint32_t i = 0; i < size; i++)
-		word.bytes[i] = (uint16_t)((VALUE_OF_STEP + step) << 3 | i);
-	return word;
+	return (((lanes & LANES * 0x7fff) + LANES * 0x7fff) | lanes) & LANES << 15;
 }
 
-struct word word_of_constant(int64_t value)
-{
-	struct word word;
-	for (uint32_t i = 0; i < 8; i++)
-		word.bytes[i] = (uint8_t)((uint64_t)value >> 8 * i);
-	return word;
-}
-
-static bool is_constant(const struct word *word, int64_t *value)
+static bool is_constant(struct word word, int64_t *value)
 {
 	uint64_t sum = 0;
-	for (uint32_t i = 0; i < 8; i++) {
-		if (word->bytes[i] > 255)
-			return false;
-		sum |= (uint64_t)word->bytes[i] << 8 * i;
-	}
+	if ((word.low | word.high) & LANES * 0xff00)
+		return false;
+	for (uint32_t i = 0; i < 8; i++)
+		sum |= (uint64_t)word_byte(word, i) << 8 * i;
 	*value = (int64_t)sum;
 	return true;
 }
 
-// The value that a register holds whole, or 0.
-static uint16_t whole_value(const struct word *word)
+void find_place(
+        const struct combiner *it, uint8_t reg, int64_t offset, uint16_t step, struct place *place)
 {
-	uint16_t first = word->bytes[0];
-	if (first < 256 || first & 7)
-		return 0;
-	for (uint32_t i = 1; i < 8; i++) {
-		if (word->bytes[i] != first + i)
-			return 0;
-	}
-	return first >> 3;
-}
-
-struct place place_of(const struct combiner *it, uint8_t reg, int64_t offset, uint16_t step)
-{
-	const struct word *word = &it->registers[reg];
-	uint16_t value = whole_value(word);
+	struct word word = it->registers[reg];
+	uint16_t value = word_byte(word, 0) >> 3;
 	int64_t number;
-	if (value >= VALUE_OF_STEP && it->steps[value - VALUE_OF_STEP].origin.root &&
-	        !it->steps[value - VALUE_OF_STEP].is_load) {
-		struct place place = it->steps[value - VALUE_OF_STEP].origin;
-		place.offset += offset;
-		return place;
+	place->offset = offset;
+	if (value < VALUE_OF_REGISTER || !word_same(word, word_of_value(value))) {
+		place->root = (uint16_t)(VALUE_OF_STEP + step);
+		if (is_constant(word, &number) && number >= 0 && number <= UINT32_MAX) {
+			place->root = ROOT_NUMBER;
+			place->offset += number;
+		}
+		return;
 	}
-	if (value)
-		return (struct place){.root = value, .offset = offset};
-	if (is_constant(word, &number) && number >= 0 && number <= UINT32_MAX)
-		return (struct place){.root = ROOT_NUMBER, .offset = number + offset};
-	return (struct place){.root = (uint16_t)(VALUE_OF_STEP + step), .offset = offset};
+	place->root = value;
+	if (value < VALUE_OF_STEP)
+		return;
+	const struct step *maker = &it->steps[value - VALUE_OF_STEP];
+	if (!maker->is_load && maker->origin.root) {
+		place->root = maker->origin.root;
+		place->offset += maker->origin.offset;
+	}
 }
 
-// One byte of AND, OR, XOR, or of ADD where nothing is carried. `otherwise`: not known.
+// One byte of AND, OR, XOR. `otherwise`: not known.
 static uint16_t byte_of(uint8_t op, uint16_t a, uint16_t b, uint16_t otherwise)
 {
 	if (op == BPF_AND) {
@@ -87,60 +70,75 @@ static uint16_t byte_of(uint8_t op, uint16_t a, uint16_t b, uint16_t otherwise)
 			return b;
 		return a < 256 && b < 256 ? a | b : otherwise;
 	}
-	if (op == BPF_XOR && a == b)
+	if (a == b)
 		return 0;
-	return op == BPF_XOR && a < 256 && b < 256 ? a ^ b : otherwise;
+	return a < 256 && b < 256 ? a ^ b : otherwise;
 }
 
-static struct word merged(uint8_t op, const struct word *a, const struct word *b,
-        const struct word *otherwise, uint32_t size)
+// AND, OR, XOR, ADD of the low `size` bytes.
+static struct word merged(
+        uint8_t op, struct word a, struct word b, struct word otherwise, uint32_t size)
 {
+	a = word_cut(a, size);
+	b = word_cut(b, size);
+	bool apart = !((nonzero(a.low) & nonzero(b.low)) | (nonzero(a.high) & nonzero(b.high)));
+	if (apart && op == BPF_AND)
+		return (struct word){0};
+	if (apart)
+		return (struct word){a.low | b.low, a.high | b.high};
+	if (op == BPF_ADD) // carries
+		return otherwise;
 	struct word word = {0};
-	for (uint32_t i = 0; i < size; i++) {
-		word.bytes[i] = byte_of(op, a->bytes[i], b->bytes[i], otherwise->bytes[i]);
-		if (op == BPF_ADD && a->bytes[i] && b->bytes[i]) {
-			// It may carry: all from here on is new.
-			for (; i < size; i++)
-				word.bytes[i] = otherwise->bytes[i];
-		}
-	}
+	for (uint32_t i = 0; i < size; i++)
+		word = word_with(word, i,
+		        byte_of(op, word_byte(a, i), word_byte(b, i), word_byte(otherwise, i)));
 	return word;
 }
 
-static struct word shifted(const struct word *from, int32_t bytes, uint32_t size)
+static struct word shifted_left(struct word word, uint32_t bytes)
 {
-	struct word word = {0};
-	for (int32_t i = 0; i < (int32_t)size; i++) {
-		if (i - bytes >= 0 && i - bytes < (int32_t)size)
-			word.bytes[i] = from->bytes[i - bytes];
-	}
-	return word;
+	uint32_t by = bytes * 16;
+	if (by == 0)
+		return word;
+	if (by >= 64)
+		return (struct word){0, word.low << (by - 64)};
+	return (struct word){word.low << by, word.high << by | word.low >> (64 - by)};
+}
+
+static struct word shifted_right(struct word word, uint32_t bytes)
+{
+	uint32_t by = bytes * 16;
+	if (by == 0)
+		return word;
+	if (by >= 64)
+		return (struct word){word.high >> (by - 64), 0};
+	return (struct word){word.low >> by | word.high << (64 - by), word.high >> by};
 }
 
 static struct word word_of_alu(const struct combiner *it, uint16_t at, uint32_t size)
 {
 	const struct bpf_insn *insn = &it->insns[at];
-	const struct word *dst = &it->registers[insn->dst_reg];
-	struct word src = opcode_of(insn)->has_src ? it->registers[insn->src_reg]
-	                                           : word_of_constant(insn->imm);
-	struct word otherwise = unknown(at, size);
-	bool by_bytes = !opcode_of(insn)->has_src && insn->imm >= 0 && insn->imm % 8 == 0 &&
+	bool is_constant = BPF_SRC(insn->code) == BPF_K;
+	struct word dst = it->registers[insn->dst_reg];
+	struct word src = is_constant ? word_of_constant(insn->imm) : it->registers[insn->src_reg];
+	struct word otherwise = word_cut(word_of_value(VALUE_OF_STEP + at), size);
+	bool by_bytes = is_constant && insn->imm >= 0 && insn->imm % 8 == 0 &&
 	                insn->imm < (int32_t)size * 8;
+	uint32_t bytes = by_bytes ? (uint32_t)insn->imm / 8 : 0;
 	switch (BPF_OP(insn->code)) {
-	case BPF_MOV:
-		if (!insn->off)
-			return shifted(&src, 0, size);
-		memcpy(&otherwise, &src, (uint32_t)insn->off / 8 * sizeof(src.bytes[0]));
-		return otherwise; // what the sign fills is not known
+	case BPF_MOV: // what the sign fills is not known
+		for (uint32_t i = 0; insn->off && i < (uint32_t)insn->off / 8; i++)
+			otherwise = word_with(otherwise, i, word_byte(src, i));
+		return insn->off ? otherwise : word_cut(src, size);
 	case BPF_AND:
 	case BPF_OR:
 	case BPF_XOR:
 	case BPF_ADD:
-		return merged(BPF_OP(insn->code), dst, &src, &otherwise, size);
+		return merged(BPF_OP(insn->code), dst, src, otherwise, size);
 	case BPF_LSH:
-		return by_bytes ? shifted(dst, insn->imm / 8, size) : otherwise;
+		return by_bytes ? word_cut(shifted_left(dst, bytes), size) : otherwise;
 	case BPF_RSH:
-		return by_bytes ? shifted(dst, -insn->imm / 8, size) : otherwise;
+		return by_bytes ? shifted_right(word_cut(dst, size), bytes) : otherwise;
 	default:
 		return otherwise;
 	}
@@ -149,13 +147,12 @@ static struct word word_of_alu(const struct combiner *it, uint16_t at, uint32_t 
 static struct word word_of_swap(const struct combiner *it, uint16_t at)
 {
 	const struct bpf_insn *insn = &it->insns[at];
-	const struct word *from = &it->registers[insn->dst_reg];
+	struct word from = it->registers[insn->dst_reg], word = {0};
 	uint32_t size = (uint32_t)insn->imm / 8;
 	if (insn->code == (BPF_ALU | BPF_END | BPF_TO_LE))
-		return shifted(from, 0, size);
-	struct word word = {0};
+		return word_cut(from, size);
 	for (uint32_t i = 0; i < size; i++)
-		word.bytes[i] = from->bytes[size - 1 - i];
+		word = word_with(word, i, word_byte(from, size - 1 - i));
 	return word;
 }
 
@@ -168,25 +165,25 @@ struct word word_of(const struct combiner *it, uint16_t at)
 		return word_of_constant(
 		        (int64_t)((uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm));
 	case KIND_LOAD:
-		return unknown(at, opcode->size);
+		return word_cut(word_of_value(VALUE_OF_STEP + at), opcode->size);
 	case KIND_LOAD_SX:
-		return unknown(at, 8);
+		return word_of_value(VALUE_OF_STEP + at);
 	case KIND_SWAP:
 		return word_of_swap(it, at);
 	case KIND_ALU:
 		return word_of_alu(it, at, opcode->is_64 ? 8 : 4);
 	default:
-		return unknown(at, opcode->is_64 ? 8 : 4);
+		return word_cut(word_of_value(VALUE_OF_STEP + at), opcode->is_64 ? 8 : 4);
 	}
 }
 
-bool find_run(const struct combiner *it, const struct word *word, uint32_t size, struct run *run)
+bool find_run(const struct combiner *it, struct word word, uint32_t size, struct run *run)
 {
 	int64_t offsets[8] = {0};
 	uint16_t root = 0;
 	*run = (struct run){.size = size, .first = NO_STEP};
 	for (uint32_t i = 0; i < size; i++) {
-		uint32_t value = word->bytes[i] >> 3, byte = word->bytes[i] & 7;
+		uint32_t value = word_byte(word, i) >> 3, byte = word_byte(word, i) & 7;
 		if (value < VALUE_OF_STEP)
 			return false;
 		uint16_t at = (uint16_t)(value - VALUE_OF_STEP);
@@ -275,12 +272,11 @@ bool load_run(struct combiner *it, const struct run *run, uint16_t at, uint8_t r
 		return false;
 	struct step *step = &it->steps[at];
 	const struct step *from = &it->steps[like];
-	struct place place = from->origin;
-	place.offset = run->offset;
-	place.size = (uint8_t)run->size;
+	struct place place = {
+	        .root = from->origin.root, .offset = run->offset, .size = (uint8_t)run->size};
 	if (!is_unchanged(it, &place, &it->facts[like], first, last))
 		return false;
-	struct operands operands = operands_of(&it->insns[at]);
+	uint32_t operands = operands_of(&it->insns[at]);
 	uint16_t dst = step->dst, src = step->src;
 	struct fact *fact = &it->facts[at];
 	bool leader = fact->leader;
@@ -300,9 +296,9 @@ bool load_run(struct combiner *it, const struct run *run, uint16_t at, uint8_t r
 	chain_memory(it, at);
 	for (uint32_t i = 0; i < run->size; i++)
 		it->steps[run->loads[i]].holder = at;
-	if (operands.reads_dst)
+	if (operands & READS_DST)
 		drop_use(it, dst);
-	if (operands.reads_src)
+	if (operands & READS_SRC)
 		drop_use(it, src);
 	return true;
 }
@@ -347,18 +343,19 @@ static void load_and_swap(struct combiner *it, const struct run *run, uint16_t a
 {
 	struct step *step = &it->steps[at];
 	uint16_t before = step->dst;
-	struct operands operands = operands_of(&it->insns[at]);
+	uint32_t operands = operands_of(&it->insns[at]);
 	uint8_t reg = it->insns[at].dst_reg;
 	if (before == NO_STEP || it->steps[before].uses != 1 || it->insns[before].dst_reg != reg ||
 	        !load_run(it, run, before, reg))
 		return;
-	for (uint32_t i = 0; i < 8; i++)
-		it->steps[before].word.bytes[i] =
-		        i < run->size ? step->word.bytes[run->size - 1 - i] : 0;
+	struct word word = {0};
+	for (uint32_t i = 0; i < run->size; i++)
+		word = word_with(word, i, word_byte(step->word, run->size - 1 - i));
+	it->steps[before].word = word;
 	it->insns[at] = (struct bpf_insn){.code = BPF_ALU | BPF_END | BPF_TO_BE,
 	        .dst_reg = reg,
 	        .imm = (int32_t)run->size * 8};
-	if (operands.reads_src)
+	if (operands & READS_SRC)
 		drop_use(it, step->src);
 	step->src = NO_STEP;
 }
@@ -368,11 +365,10 @@ void combine_word(struct combiner *it, uint16_t at)
 	const struct step *step = &it->steps[at];
 	const struct bpf_insn *insn = &it->insns[at];
 	struct run run;
-	uint32_t size = 8;
-	while (size && !step->word.bytes[size - 1])
-		size--;
-	if ((size != 2 && size != 4 && size != 8) || step->word.bytes[0] < 256 ||
-	        !operands_of(insn).reads_dst || !find_run(it, &step->word, size, &run))
+	struct word word = step->word;
+	uint32_t size = word.high ? 8 : word.low >> 32 ? 4 : 2;
+	if (word_byte(word, 0) < 256 || word_byte(word, size - 1) < 256 ||
+	        !(operands_of(insn) & READS_DST) || !find_run(it, word, size, &run))
 		return;
 	const uint16_t readers[] = {step->dst, step->src};
 	if (!run_moves(it, &run, readers, 2, NO_STEP))
