@@ -199,9 +199,14 @@ const struct command command_table[] = {
                 {{"FUNCTION", false, false, COMPLETE_SOURCE, NULL}}, test_options,
                 "raio test filter.c --pcap in.pcap --expect out.pcapng --rules filter.rules",
                 function_test},
-        {"function", "check", NULL, false, "compile and check a file, offline",
-                "Says what the agent would say at create, without one.", {FILE_ARG},
-                program_options, NULL, function_check},
+        {"function", "check", "check", false, "say what is proven of a function, offline",
+                "FUNCTION is a .c or .o file, or the name of a function that the agent has. Says "
+                "what the agent would say at create; then, of each program, how many of its "
+                "accesses are proven to lie in their windows, so that they cost nothing, and which "
+                "ones are checked as they run: where, why, and what would have them proven. "
+                "Nothing is rejected for that.",
+                {{"FUNCTION", false, false, COMPLETE_SOURCE, NULL}}, program_options,
+                "raio check filter.c", function_check},
         {"function", "disasm", NULL, false, "print a function's instructions",
                 "Of a .c or .o file, or of a function that the agent has; with source lines.",
                 {{"FUNCTION", false, false, COMPLETE_SOURCE, NULL}}, program_options, NULL,

@@ -29,7 +29,7 @@ const char *access_reason_text(enum access_reason reason)
 	        [REASON_NULL] = "look-up's result not tested",
 	        [REASON_UNBOUNDED] = "offset without a bound that fits",
 	        [REASON_BEYOND] = "always outside",
-	        [REASON_READ_ONLY] = "of what programs may not access so",
+	        [REASON_READ_ONLY] = "programs may not access it so",
 	        [REASON_ATOMIC] = "alignment not known",
 	};
 	return (unsigned)reason < REASON_COUNT ? texts[reason] : "unknown";
@@ -58,8 +58,9 @@ static void find_thresholds(struct pass *pass)
 	for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++)
 		add_threshold(pass, widths[i]);
 	for (int back = 1; back >= 0; back--) {
-		for (uint32_t i = 0; i < pass->program->insn_count; i++) {
-			const struct bpf_insn *insn = &pass->program->insns[i];
+		for (uint32_t i = 0; i < pass->block_count; i++) {
+			const struct block *block = &pass->blocks[i];
+			const struct bpf_insn *insn = &pass->program->insns[block->end - 1];
 			const struct opcode *op = opcode_of(insn);
 			if (op->kind != KIND_JUMP || op->has_src || insn->imm <= 0 ||
 			        (insn->off < 0) != back)
@@ -74,25 +75,13 @@ static void find_thresholds(struct pass *pass)
 // packet, or leave for another program that may do all of that.
 static void seed_summaries(struct pass *pass)
 {
-	const struct image_program *program = pass->program;
-	for (uint32_t i = 0; i < program->function_count; i++) {
+	for (uint32_t i = 0; i <= pass->program->function_count; i++) {
 		struct summary *function = &pass->functions[i];
 		function->is_callback |= pass->all_callbacks;
-		function->moves = function->untyped_stores = function->untyped_reads = false;
-	}
-	pass->functions[program->function_count].moves = false;
-	pass->functions[program->function_count].untyped_stores = false;
-	pass->functions[program->function_count].untyped_reads = false;
-	for (uint32_t i = 0, at = 0; i < program->insn_count; i++) {
-		const struct bpf_insn *insn = &program->insns[i];
-		if (at + 1 < program->function_count && program->functions[at + 1].insn == i)
-			at++;
-		struct summary *function = &pass->functions[at];
-		if (insn->code != (BPF_JMP | BPF_CALL) || insn->src_reg == BPF_PSEUDO_CALL)
-			continue;
-		function->moves |= call_moves(insn);
-		if (call_is_tail(insn) && (function->is_called || function->is_callback))
-			function->moves = function->untyped_stores = function->untyped_reads = true;
+		bool leaves =
+		        function->tail_calls && (function->is_called || function->is_callback);
+		function->moves = function->own_moves || leaves;
+		function->untyped_stores = function->untyped_reads = leaves;
 	}
 	call_spread(pass, offsetof(struct summary, moves));
 	call_spread(pass, offsetof(struct summary, untyped_stores));
@@ -141,8 +130,10 @@ static void reset(struct pass *pass)
 		pass->blocks[i].saved = NULL;
 		pass->blocks[i].visits = 0;
 	}
-	for (uint32_t i = 0; i < pass->program->insn_count; i++)
-		pass->out->facts[i] = (struct fact){.leader = pass->out->facts[i].leader};
+	for (uint32_t i = 0; pass->again && i < pass->program->insn_count; i++) {
+		struct fact *fact = &pass->out->facts[i];
+		*fact = (struct fact){.leader = fact->leader, .loop = fact->loop};
+	}
 	memset(pass->pending, 0, (pass->block_count / 64 + 1) * sizeof(pass->pending[0]));
 	pass->again = false;
 }
@@ -187,23 +178,25 @@ static void fill_functions(struct pass *pass)
 	}
 }
 
-static bool make_tables(struct pass *pass)
+static bool make_facts(struct pass *pass)
 {
-	struct analysis *out = pass->out;
 	const struct image_program *program = pass->program;
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < program->insn_count; i++) {
-		const struct bpf_insn *insn = &program->insns[i];
-		count += insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg != BPF_PSEUDO_CALL;
-	}
+	struct analysis *out = pass->out;
 	out->facts = calloc(program->insn_count, sizeof(out->facts[0]));
 	out->functions = calloc(program->function_count, sizeof(out->functions[0]));
-	out->calls = calloc(count + 1, sizeof(out->calls[0]));
-	if (!out->facts || !out->functions || !out->calls)
-		return false;
 	out->insn_count = program->insn_count;
 	out->function_count = program->function_count;
-	for (uint32_t i = 0; i < program->insn_count; i++) {
+	return out->facts && out->functions;
+}
+
+static bool make_calls(struct pass *pass)
+{
+	const struct image_program *program = pass->program;
+	struct analysis *out = pass->out;
+	out->calls = calloc(pass->helper_calls + 1, sizeof(out->calls[0]));
+	if (!out->calls)
+		return false;
+	for (uint32_t i = 0; i < program->insn_count && out->call_count < pass->helper_calls; i++) {
 		const struct bpf_insn *insn = &program->insns[i];
 		if (insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg != BPF_PSEUDO_CALL)
 			out->calls[out->call_count++].insn = i;
@@ -215,6 +208,7 @@ static void pass_free(struct pass *pass)
 {
 	join_free(pass);
 	free(pass->block_at);
+	free(pass->sites);
 	free(pass->blocks);
 	free(pass->order);
 	free(pass->pending);
@@ -243,9 +237,10 @@ int analysis_watched(const struct image *image, uint32_t index, bool is_bare, an
 		pass->out = new;
 		pass->watch = watch;
 		pass->watch_context = context;
-		find_thresholds(pass);
-		done = make_tables(pass) && blocks_find(pass) && run_forward(pass, is_bare) &&
-		       live_find(pass);
+		done = make_facts(pass) && blocks_find(pass) && make_calls(pass);
+		if (done)
+			find_thresholds(pass);
+		done = done && run_forward(pass, is_bare) && live_find(pass);
 		if (done)
 			fill_functions(pass);
 		pass_free(pass);

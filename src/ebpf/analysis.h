@@ -68,6 +68,7 @@ struct fact {
 	bool by_branch; // proven only because of a branch, at an offset that is not exact
 	bool reached;
 	bool leader; // a block begins here: an entry, a jump's target, or what follows a jump
+	bool loop;   // a path from this leader leads back to it
 	uint16_t map;
 	uint16_t live; // mask of the registers whose values are still used after it
 	int32_t offset;

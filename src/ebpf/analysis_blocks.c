@@ -22,30 +22,89 @@ static bool ends_block(const struct opcode *op)
 
 uint32_t blocks_function(const struct pass *pass, uint32_t insn)
 {
-	uint32_t block = pass->block_at[insn];
-	return block == NONE ? NONE : pass->blocks[block].function;
+	return pass->blocks[pass->block_at[insn]].function;
 }
 
+// What a call, or the address of a function, says of the function that it stands in. What it says
+// of others waits until they are numbered.
+static void note_site(struct pass *pass, uint32_t at, uint32_t function)
+{
+	const struct bpf_insn *insn = &pass->program->insns[at];
+	struct summary *summary = &pass->functions[function];
+	bool is_call = insn->code == (BPF_JMP | BPF_CALL);
+	if (is_call && insn->src_reg != BPF_PSEUDO_CALL) {
+		pass->helper_calls++;
+		summary->own_moves |= call_moves(insn);
+		summary->tail_calls |= call_is_tail(insn);
+		if (!call_goes_back(call_helper(pass->image, insn)))
+			return;
+	}
+	pass->sites[pass->site_count++] = at;
+}
+
+// The one look at each instruction: where blocks begin, and what leads to functions.
 static uint32_t mark_leaders(struct pass *pass)
 {
 	const struct image_program *program = pass->program;
 	struct fact *facts = pass->out->facts;
-	uint32_t count = 0;
+	uint32_t count = 0, function = 0;
 	for (uint32_t i = 0; i < program->function_count; i++)
 		facts[program->functions[i].insn].leader = true;
 	for (uint32_t i = 0; i < program->insn_count; i++) {
 		const struct bpf_insn *insn = &program->insns[i];
 		const struct opcode *op = opcode_of(insn);
+		if (function + 1 < program->function_count &&
+		        program->functions[function + 1].insn == i)
+			function++;
 		if (op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS)
 			facts[jump_target(insn, i)].leader = true;
+		else if (op->kind == KIND_CALL ||
+		         (op->kind == KIND_LDDW && insn->src_reg == BPF_PSEUDO_FUNC))
+			note_site(pass, i, function);
 		i += op->kind == KIND_LDDW;
 		if (ends_block(op) && i + 1 < program->insn_count)
 			facts[i + 1].leader = true;
-		pass->call_count += op->kind == KIND_CALL;
 	}
 	for (uint32_t i = 0; i < program->insn_count; i++)
 		count += facts[i].leader;
 	return count;
+}
+
+static void number_blocks(struct pass *pass)
+{
+	const struct image_program *program = pass->program;
+	uint32_t function = 0, n = 0;
+	for (uint32_t i = 0; i < program->insn_count; i++) {
+		if (pass->out->facts[i].leader) {
+			if (function + 1 < program->function_count &&
+			        program->functions[function + 1].insn == i)
+				function++;
+			if (program->functions[function].insn == i)
+				pass->functions[function].entry = n;
+			pass->blocks[n++] = (struct block){.start = i,
+			        .function = function,
+			        .order = NONE,
+			        .next = NONE,
+			        .target = NONE};
+		}
+		pass->block_at[i] = n - 1;
+	}
+}
+
+static void find_edges(struct pass *pass)
+{
+	for (uint32_t i = 0; i < pass->block_count; i++) {
+		struct block *block = &pass->blocks[i];
+		bool is_last = i + 1 == pass->block_count;
+		block->end = is_last ? pass->program->insn_count : block[1].start;
+		// The second half of an LDDW is no opcode: it falls through, as all others do.
+		const struct bpf_insn *last = &pass->program->insns[block->end - 1];
+		const struct opcode *op = opcode_of(last);
+		if (op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS)
+			block->target = pass->block_at[jump_target(last, block->end - 1)];
+		if (op->kind != KIND_JUMP_ALWAYS && op->kind != KIND_EXIT)
+			block->next = i + 1;
+	}
 }
 
 static void add_call(struct pass *pass, uint32_t function, uint32_t block)
@@ -56,56 +115,21 @@ static void add_call(struct pass *pass, uint32_t function, uint32_t block)
 	pass->functions[pass->blocks[block].function].calls = true;
 }
 
-static void note_call(struct pass *pass, const struct bpf_insn *insn, uint32_t at, uint32_t block)
+static void find_calls(struct pass *pass)
 {
-	if (insn->src_reg == BPF_PSEUDO_CALL) {
-		uint32_t callee = blocks_function(pass, (uint32_t)image_callee(insn, at));
-		pass->functions[callee].is_called = true;
-		add_call(pass, callee, block);
-	} else if (call_goes_back(call_helper(pass->image, insn))) {
-		add_call(pass, pass->program->function_count, block);
-	}
-}
-
-static void fill_blocks(struct pass *pass)
-{
-	const struct image_program *program = pass->program;
-	uint32_t function = 0, block = 0;
-	for (uint32_t i = 0, n = 0; i < program->insn_count; i++) {
-		pass->block_at[i] = NONE;
-		if (function + 1 < program->function_count &&
-		        program->functions[function + 1].insn == i)
-			function++;
-		if (!pass->out->facts[i].leader)
-			continue;
-		if (program->functions[function].insn == i)
-			pass->functions[function].entry = n;
-		pass->blocks[n] = (struct block){.start = i,
-		        .end = program->insn_count,
-		        .function = function,
-		        .order = NONE,
-		        .next = NONE,
-		        .target = NONE};
-		if (n)
-			pass->blocks[n - 1].end = i;
-		pass->block_at[i] = n++;
-	}
-	for (uint32_t i = 0; i < program->insn_count; i++) {
-		const struct bpf_insn *insn = &program->insns[i];
-		const struct opcode *op = opcode_of(insn);
-		if (pass->block_at[i] != NONE)
-			block = pass->block_at[i];
-		if (op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS)
-			pass->blocks[block].target = pass->block_at[jump_target(insn, i)];
-		if (op->kind == KIND_CALL)
-			note_call(pass, insn, i, block);
-		if (op->kind == KIND_LDDW && insn->src_reg == BPF_PSEUDO_FUNC)
-			pass->functions[blocks_function(pass, (uint32_t)image_callee(insn, i))]
-			        .is_callback = true;
-		i += op->kind == KIND_LDDW;
-		if (i + 1 == pass->blocks[block].end && op->kind != KIND_JUMP_ALWAYS &&
-		        op->kind != KIND_EXIT)
-			pass->blocks[block].next = block + 1;
+	for (uint32_t i = 0; i < pass->site_count; i++) {
+		uint32_t at = pass->sites[i], block = pass->block_at[at];
+		const struct bpf_insn *insn = &pass->program->insns[at];
+		if (insn_is_lddw(insn)) {
+			uint32_t callee = (uint32_t)image_callee(insn, at);
+			pass->functions[blocks_function(pass, callee)].is_callback = true;
+		} else if (insn->src_reg == BPF_PSEUDO_CALL) {
+			uint32_t callee = (uint32_t)image_callee(insn, at);
+			pass->functions[blocks_function(pass, callee)].is_called = true;
+			add_call(pass, blocks_function(pass, callee), block);
+		} else {
+			add_call(pass, pass->program->function_count, block);
+		}
 	}
 }
 
@@ -143,6 +167,7 @@ static void mark_header(struct pass *pass, const struct block *from, uint32_t to
 	if (to == NONE || pass->blocks[to].order > from->order)
 		return;
 	pass->blocks[to].is_header = true;
+	pass->out->facts[pass->blocks[to].start].loop = true;
 	pass->functions[from->function].has_loop = true;
 }
 
@@ -168,21 +193,24 @@ static bool find_order(struct pass *pass)
 
 bool blocks_find(struct pass *pass)
 {
-	uint32_t functions = pass->program->function_count;
-	pass->block_count = mark_leaders(pass);
-	pass->blocks = malloc(pass->block_count * sizeof(pass->blocks[0]));
-	pass->block_at = malloc(pass->program->insn_count * sizeof(pass->block_at[0]));
-	pass->order = malloc(pass->block_count * sizeof(pass->order[0]));
-	pass->pending = calloc(pass->block_count / 64 + 1, sizeof(pass->pending[0]));
+	uint32_t functions = pass->program->function_count, insns = pass->program->insn_count;
 	pass->functions = calloc(functions + 1, sizeof(pass->functions[0]));
-	pass->calls = malloc((pass->call_count + 1) * sizeof(pass->calls[0]));
 	pass->spread = malloc((functions + 1) * sizeof(pass->spread[0]));
-	if (!pass->blocks || !pass->block_at || !pass->order || !pass->pending ||
-	        !pass->functions || !pass->calls || !pass->spread)
+	pass->block_at = malloc(insns * sizeof(pass->block_at[0]));
+	pass->sites = malloc(insns * sizeof(pass->sites[0]));
+	if (!pass->functions || !pass->spread || !pass->block_at || !pass->sites)
 		return false;
-	pass->call_count = 0;
 	for (uint32_t i = 0; i <= functions; i++)
 		pass->functions[i].first_call = NONE;
-	fill_blocks(pass);
+	pass->block_count = mark_leaders(pass);
+	pass->blocks = malloc(pass->block_count * sizeof(pass->blocks[0]));
+	pass->order = malloc(pass->block_count * sizeof(pass->order[0]));
+	pass->pending = calloc(pass->block_count / 64 + 1, sizeof(pass->pending[0]));
+	pass->calls = malloc((pass->site_count + 1) * sizeof(pass->calls[0]));
+	if (!pass->blocks || !pass->order || !pass->pending || !pass->calls)
+		return false;
+	number_blocks(pass);
+	find_edges(pass);
+	find_calls(pass);
 	return find_order(pass);
 }

@@ -36,9 +36,9 @@ struct class
 struct join {
 	struct pass *pass;
 	const struct block *block;
-	struct class classes[CLASSES];
 	uint32_t class_count;
 	bool changed;
+	struct class classes[CLASSES]; // class_count of them
 };
 
 static void *take_memory(struct pass *pass, size_t size)
@@ -327,6 +327,9 @@ static void join_place(struct join *join, struct value *a, const struct value *b
 			a->map = b->map;
 		return;
 	}
+	// Alike on both paths; with an id it still has to find its class.
+	if (!a->id && same(a, b))
+		return;
 	struct value result = join_values(join, a, b);
 	join->changed |= !same(a, &result);
 	*a = result;
@@ -420,7 +423,11 @@ static bool give_up(struct saved *saved)
 void join_into(struct pass *pass, uint32_t index, const struct state *state)
 {
 	struct block *block = &pass->blocks[index];
-	struct join join = {.pass = pass, .block = block};
+	struct join join; // not all of it at once: it is large
+	join.pass = pass;
+	join.block = block;
+	join.class_count = 0;
+	join.changed = false;
 	struct saved *saved = block->saved;
 	if (!saved) {
 		block->saved = save(pass, state);

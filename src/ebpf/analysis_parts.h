@@ -88,8 +88,9 @@ struct summary {
 	uint32_t first_call;  // of it: index into calls, or NONE
 	bool is_called;       // by bpf-to-bpf call
 	bool is_callback;     // its address is taken
-	bool calls, has_loop; // itself
-	bool moves;           // the packet: it, or what it calls
+	bool calls, has_loop; // itself, like the next two
+	bool own_moves, tail_calls;
+	bool moves; // the packet: it, or what it calls
 	bool untyped_stores, untyped_reads;
 	bool unwritten; // it reads of its frame what it has not written
 	uint32_t low;   // bytes below r10 that it reaches
@@ -113,7 +114,9 @@ struct pass {
 	const struct image *image;
 	const struct image_program *program;
 	struct analysis *out;
-	uint32_t *block_at; // by instruction; NONE where no block begins
+	uint32_t *block_at; // by instruction
+	uint32_t *sites;    // instructions that call functions, or take their addresses
+	uint32_t site_count, helper_calls;
 	struct block *blocks;
 	uint32_t block_count;
 	uint32_t *order; // blocks in reverse postorder, functions one after the other
@@ -140,7 +143,7 @@ struct pass {
 
 // analysis_blocks.c. False: out of memory.
 bool blocks_find(struct pass *pass);
-// The function that begins at `insn`, or NONE.
+// The function that `insn` stands in.
 uint32_t blocks_function(const struct pass *pass, uint32_t insn);
 
 // analysis_join.c. Brings a state to the start of a block; sets it pending where that says more.

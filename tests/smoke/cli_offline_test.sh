@@ -93,6 +93,14 @@ echo 'routes 10.0.0.0/99 = port=1' >bad.rules
 expect 1 'bad.rules' "$raio" test "$build/functions/ripv4.o" --pcap in.pcap --rules bad.rules
 "$raio" help >/dev/full 2>err && fail 'a full disk is no success'
 
+expect 2 'FUNCTION is missing' "$raio" check
+expect 2 'one word too many' "$raio" check a.c b.c
+expect 2 'did you mean' "$raio" check --progam x a.c
+expect 3 'No such file' "$raio" check missing.c
+expect 5 'neither C source nor an ELF object' "$raio" check in.pcap
+expect 5 'cut.o' "$raio" check ./cut.o
+expect 9 'named with its ending or a slash' "$raio" check wire
+
 echo "help, version, quiet streams"
 expect 0 'usage: raio map set MAP KEY VALUE' "$raio" help map set
 expect 0 'usage: raio run NAME' "$raio" run --help
@@ -109,6 +117,39 @@ echo "a starter that is never overwritten"
 expect 0 'my-filter.c' "$raio" new my-filter
 expect 4 'not overwritten' "$raio" new my-filter
 grep -q 'int my_filter(struct xdp_md' my-filter.c || fail 'the starter has the name as C has it'
+
+echo "raio check: what is proven, and what is checked as it runs"
+for name in wire lsl2 ripv4 ddos; do
+	expect 0 ' 0 checked as they run; 0 loops' "$raio" check "$build/functions/$name.o"
+done
+expect 0 'wire: 3 of 3 accesses proven' "$raio" check "$build/functions/wire.o"
+cat >unproven.c <<'END'
+#include <linux/bpf.h>
+#define SEC(name) __attribute__((section(name), used))
+static long (*bpf_xdp_adjust_head)(struct xdp_md *, int) = (void *)44;
+SEC("xdp") int unproven(struct xdp_md *ctx)
+{
+	unsigned char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	volatile unsigned char *kept = data;
+	if (data + 4 > end)
+		return XDP_DROP;
+	unsigned char first = kept[0];
+	first += kept[4]; // not tested
+	bpf_xdp_adjust_head(ctx, 4);
+	first += kept[1]; // moved
+	return first & 1 ? XDP_PASS : XDP_DROP;
+}
+END
+expect 0 'unproven: 3 of 5 accesses proven, 2 checked as they run; 0 loops, 1 helper call' \
+	"$raio" check unproven.c
+grep -q 'unproven.c:11  read .*the packet.*not tested against data_end.*first += kept\[4\];' out ||
+	fail 'the access, why, and its line'
+grep -q 'unproven.c:13  read .*from before a helper moved the packet.*first += kept\[1\];' out ||
+	fail 'the access behind adjust_head'
+grep -q 'load ctx->data and ctx->data_end again' out || fail 'what to do'
+expect 0 '"why": "not tested against data_end"' "$raio" -o json check unproven.c
+[ -s err ] && fail 'a JSON check says nothing on stderr'
+expect 0 '"checked": 2' "$raio" check -o json unproven.c
 
 echo "raio test: verdicts, ports, what leaves"
 wire=$build/functions/wire.o
