@@ -189,7 +189,8 @@ void a64_put_add(struct code *code, uint32_t d, uint32_t n, int64_t value, bool 
 	} else if (size < 1 << 24) {
 		a64_put(code, insn | 1 << 22 | (uint32_t)(size >> 12) << 10);
 		if (size & 0xfff)
-			a64_put_add(code, d, d, value < 0 ? -(int64_t)(size & 0xfff) : size & 0xfff, wide);
+			a64_put_add(code, d, d, value < 0 ? -(int64_t)(size & 0xfff) : size & 0xfff,
+			        wide);
 	} else {
 		a64_put_constant(code, LARGE, wide ? (uint64_t)value : (uint32_t)value);
 		if (wide)
