@@ -4,21 +4,22 @@
 // - limit: what one could write for this table alone. For hashes open addressing with key and value
 //   in one slot, half full, inlined, for one thread that never deletes; for LPM IPv4 one read of a
 //   table of 2^24 entries and one of the value;
-// - raio: the function of map/inline.h for this map; in bursts, the place that each look-up begins
-//   at is fetched ahead, as the compiler of programs has it;
+// - raio: the look-up as the compiler of programs emits it in place (map/in_place.h); in bursts,
+// with
+//   the place that each begins at fetched ahead; and the function that it calls otherwise;
 // - kernel, rte_…: see maps_kernel.c and maps_dpdk.c.
 // Keys are random among those that stand; addresses lie in a random prefix. A look-up of one side
 // does not wait for the one before: packets do not either.
 #include "maps_bench.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "map/hash_key.h"
-#include "map/inline.h"
+#include "map/in_place.h"
 #include "map/prefix_rig.h"
 
 #define ROUNDS 7
@@ -36,56 +37,93 @@ static double rss_bytes(void)
 
 static double load_raio(const struct table *table, struct map *map)
 {
-	uint64_t start = clock_ns();
+	uint64_t start = maps_clock_ns();
 	for (uint64_t i = 0; i < table->def.max_entries; i++)
 		map_update(map, key_at(table, (uint32_t)i), &i, BPF_ANY, 0);
-	return (double)(clock_ns() - start);
+	return (double)(maps_clock_ns() - start);
 }
 
-static double lookup_raio(const struct table *table, struct map *map)
+// What the compiler of programs emits.
+static inline __attribute__((always_inline)) uint64_t run_hash(
+        const struct table *table, struct map *map, bool marks, bool ahead)
+{
+	const uint64_t *keys = (const uint64_t *)table->probes;
+	map_lookup_fn lookup = map_lookup_function(map);
+	uint64_t sum = 0;
+	struct map_inline described;
+	map_inline(map, &described);
+	const struct map_inline in = described; // which nobody can change
+	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
+		for (uint32_t j = 0; ahead && j < BURST; j++)
+			__builtin_prefetch(in_place_bucket(&in, &keys[i + j], 1));
+		for (uint32_t j = i; j < i + BURST; j++) {
+			void *value;
+			uint8_t *bucket = in_place_bucket(&in, &keys[j], 1);
+			if (!in_place_hash(&in, bucket, &keys[j], 1, marks, 0, &value))
+				value = lookup(map, &keys[j], 0);
+			if (value)
+				sum += *(const uint64_t *)value;
+		}
+	}
+	return sum;
+}
+
+static inline __attribute__((always_inline)) uint64_t run_lpm(
+        const struct table *table, struct map *map, bool ahead)
 {
 	map_lookup_fn lookup = map_lookup_function(map);
-	uint64_t sum = 0, start = clock_ns();
-	map_enter();
+	uint64_t sum = 0;
+	struct map_inline described;
+	map_inline(map, &described);
+	const struct map_inline in = described;
+	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
+		for (uint32_t j = i; ahead && j < i + BURST; j++)
+			__builtin_prefetch(&in.root[be32toh(table->addresses[j]) >> 8]);
+		for (uint32_t j = i; j < i + BURST; j++) {
+			void *value;
+			if (!in_place_lpm(&in, be32toh(table->addresses[j]), &value))
+				value = lookup(map, probe_at(table, j), 0);
+			if (value)
+				sum += *(const uint64_t *)value;
+		}
+	}
+	return sum;
+}
+
+static uint64_t in_place(const struct table *table, struct map *map)
+{
+	if (is_lpm(table))
+		return run_lpm(table, map, false);
+	return table->def.type == BPF_MAP_TYPE_HASH ? run_hash(table, map, false, false)
+	                                            : run_hash(table, map, true, false);
+}
+
+static uint64_t in_bursts(const struct table *table, struct map *map)
+{
+	if (is_lpm(table))
+		return run_lpm(table, map, true);
+	return table->def.type == BPF_MAP_TYPE_HASH ? run_hash(table, map, false, true)
+	                                            : run_hash(table, map, true, true);
+}
+
+static uint64_t by_call(const struct table *table, struct map *map)
+{
+	map_lookup_fn lookup = map_lookup_function(map);
+	uint64_t sum = 0;
 	for (uint32_t i = 0; i < LOOKUPS; i++) {
 		const uint64_t *value = lookup(map, probe_at(table, i), 0);
 		if (value)
 			sum += *value;
 	}
-	map_leave();
-	double ns = (double)(clock_ns() - start) / LOOKUPS;
-	maps_sink += sum;
-	return ns;
+	return sum;
 }
 
-static const void *first_place(const struct map_inline *map, const uint8_t *key)
+static void sample(struct bench *bench, const struct table *table, const char *side,
+        uint64_t (*lookups)(const struct table *, struct map *), struct map *map)
 {
-	const struct hash_seed seed = {{map->seed[0], map->seed[1]}};
-	if (map->path == MAP_PATH_HASH)
-		return map->buckets + (hash_key(&seed, key, 8) & map->mask);
-	return map->root + ((uint32_t)key[4] << 16 | (uint32_t)key[5] << 8 | key[6]);
-}
-
-static double lookup_bursts(const struct table *table, struct map *map)
-{
-	map_lookup_fn lookup = map_lookup_function(map);
-	struct map_inline description;
-	map_inline(map, &description);
-	uint64_t sum = 0, start = clock_ns();
-	map_enter();
-	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
-		for (uint32_t j = 0; j < BURST; j++)
-			__builtin_prefetch(first_place(&description, probe_at(table, i + j)));
-		for (uint32_t j = 0; j < BURST; j++) {
-			const uint64_t *value = lookup(map, probe_at(table, i + j), 0);
-			if (value)
-				sum += *value;
-		}
-	}
-	map_leave();
-	double ns = (double)(clock_ns() - start) / LOOKUPS;
+	uint64_t start = maps_clock_ns(), sum = lookups(table, map);
+	bench_sample(bench, table->name, side, "ns", (double)(maps_clock_ns() - start) / LOOKUPS);
 	maps_sink += sum;
-	return ns;
 }
 
 // The limit: both kinds share the slots and what they are asked.
@@ -144,11 +182,10 @@ static void limit_make(const struct table *table, struct limit *limit)
 
 static double lookup_limit(const struct table *table, const struct limit *limit)
 {
-	uint64_t sum = 0, start = clock_ns();
+	uint64_t sum = 0, start = maps_clock_ns();
 	if (limit->direct) {
 		for (uint32_t i = 0; i < LOOKUPS; i++) {
-			const uint8_t *data = probe_at(table, i) + 4;
-			uint32_t at = (uint32_t)data[0] << 16 | (uint32_t)data[1] << 8 | data[2];
+			uint32_t at = be32toh(table->addresses[i]) >> 8;
 			sum += limit->slots[limit->direct[at]].value;
 		}
 	} else {
@@ -160,7 +197,7 @@ static double lookup_limit(const struct table *table, const struct limit *limit)
 			sum += limit->slots[at].value;
 		}
 	}
-	double ns = (double)(clock_ns() - start) / LOOKUPS;
+	double ns = (double)(maps_clock_ns() - start) / LOOKUPS;
 	maps_sink += sum;
 	return ns;
 }
@@ -205,10 +242,11 @@ static void run(struct bench *bench, const struct table *table)
 		if (limit.slots)
 			bench_sample(
 			        bench, table->name, "limit", "ns", lookup_limit(table, &limit));
-		bench_sample(bench, table->name, "raio", "ns", lookup_raio(table, rig.map));
-		if (table->def.key_size == 8)
-			bench_sample(bench, table->name, "raio, bursts", "ns",
-			        lookup_bursts(table, rig.map));
+		if (table->def.key_size == 8) {
+			sample(bench, table, "raio", in_place, rig.map);
+			sample(bench, table, "raio, bursts", in_bursts, rig.map);
+		}
+		sample(bench, table, "raio, call", by_call, rig.map);
 		dpdk_sample(dpdk, table->name, bench);
 		double ns = kernel_lookup(&kernel);
 		if (ns >= 0)
@@ -228,8 +266,13 @@ static void bench_hash(struct bench *bench, const char *name, uint32_t type, uin
 		keys[i] = i;
 	for (uint32_t i = 0; i < LOOKUPS; i++)
 		probes[i] = rig_random(&seed) % entries;
-	struct table table = {name, {type, 8, 8, entries, 0, 0, 1}, (uint8_t *)keys,
-	        (uint8_t *)probes, entries - 1};
+	struct table table = {
+	        .name = name,
+	        .def = {type, 8, 8, entries, 0, 0, 1},
+	        .keys = (uint8_t *)keys,
+	        .probes = (uint8_t *)probes,
+	        .mask = entries - 1,
+	};
 	run(bench, &table);
 }
 
@@ -252,7 +295,17 @@ static void bench_lpm(struct bench *bench, const char *name, uint32_t key_size, 
 	for (uint32_t i = 0; i < LOOKUPS; i++)
 		rig_address_in(&seed, keys + rig_random(&seed) % entries * key_size,
 		        probes + (size_t)i * key_size, bits);
-	struct table table = {name, def, keys, probes, key_size == 8 ? UINT32_MAX : 0xffffff1f};
+	autofree uint32_t *addresses = calloc(LOOKUPS, sizeof(*addresses));
+	for (uint32_t i = 0; i < LOOKUPS; i++)
+		memcpy(&addresses[i], probes + (size_t)i * key_size + 4, 4);
+	struct table table = {
+	        .name = name,
+	        .def = def,
+	        .keys = keys,
+	        .probes = probes,
+	        .addresses = addresses,
+	        .mask = key_size == 8 ? UINT32_MAX : 0xffffff1f,
+	};
 	run(bench, &table);
 }
 

@@ -2,6 +2,8 @@
 // What the sides of the map benchmark share: a table's definition, its keys, and what is asked.
 #pragma once
 
+#include <time.h>
+
 #include "base/clock.h"
 #include "bench.h"
 #include "map/map_rig.h"
@@ -17,9 +19,10 @@ struct lpm_key {
 struct table {
 	const char *name;
 	struct map_def def;
-	const uint8_t *keys;   // max_entries of key_size bytes; entry i has value i
-	const uint8_t *probes; // LOOKUPS of key_size bytes
-	uint32_t mask;         // random numbers of the kernel's program are cut to this
+	const uint8_t *keys;       // max_entries of key_size bytes; entry i has value i
+	const uint8_t *probes;     // LOOKUPS of key_size bytes
+	const uint32_t *addresses; // LPM IPv4: those of the probes, as packets have them
+	uint32_t mask;             // random numbers of the kernel's program are cut to this
 };
 
 static inline const uint8_t *key_at(const struct table *table, uint32_t i)
@@ -35,6 +38,19 @@ static inline const uint8_t *probe_at(const struct table *table, uint32_t i)
 static inline bool is_lpm(const struct table *table)
 {
 	return table->def.type == BPF_MAP_TYPE_LPM_TRIE;
+}
+
+// The thread's own time: others may share the machine.
+static inline uint64_t maps_clock_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+static inline uint32_t address_of(const uint8_t *data)
+{
+	return (uint32_t)data[0] << 24 | (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
 }
 
 // The first eight bytes of a value go here, or the compiler would leave out the look-up.

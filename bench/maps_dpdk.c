@@ -6,6 +6,7 @@
 #include "maps_bench.h"
 
 #undef NS_PER_S // DPDK has one of its own
+#include <endian.h>
 #include <rte_eal.h>
 #include <rte_fib.h>
 #include <rte_fib6.h>
@@ -18,12 +19,11 @@
 #include "base/cleanup.h"
 
 #define NO_HOP   0u // of rte_fib: no route; hop n is value n - 1
-#define TBL8_MAX (1u << 18)
+#define TBL8_MAX ((1u << 19) - 1)
 
 struct dpdk_side {
 	const struct table *table;
 	uint64_t *values;
-	uint32_t *addresses; // IPv4 probes as numbers
 	struct rte_hash *hash;
 	struct rte_lpm *lpm;
 	struct rte_fib *fib;
@@ -33,7 +33,7 @@ struct dpdk_side {
 int dpdk_start(void)
 {
 	char *args[] = {"maps_bench", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry",
-	        "--lcores=0", "-m", "1536", "--log-level=error", NULL};
+	        "--lcores=0", "-m", "2048", "--log-level=error", NULL};
 	return rte_eal_init((int)ARRAY_SIZE(args) - 1, args) < 0 ? -1 : 0;
 }
 
@@ -44,12 +44,6 @@ static double heap_bytes(void)
 	if (!stats.heap_totalsz_bytes)
 		rte_malloc_get_socket_stats(0, &stats);
 	return (double)stats.heap_allocsz_bytes;
-}
-
-static uint32_t address_of(const struct lpm_key *key)
-{
-	return (uint32_t)key->data[0] << 24 | (uint32_t)key->data[1] << 16 |
-	       (uint32_t)key->data[2] << 8 | key->data[3];
 }
 
 static const struct lpm_key *prefix_at(const struct table *table, uint32_t i)
@@ -90,7 +84,7 @@ static int load_lpm(struct dpdk_side *side)
 		for (uint32_t i = 0; i < table->def.max_entries; i++) {
 			if (prefix_at(table, i)->length != length)
 				continue;
-			uint32_t first = address_of(prefix_at(table, i)) >> 8;
+			uint32_t first = address_of(prefix_at(table, i)->data) >> 8;
 			for (uint32_t at = first; at < first + (1u << (24 - length)); at++)
 				side->lpm->tbl24[at] = (struct rte_lpm_tbl_entry){
 				        .next_hop = i,
@@ -115,7 +109,7 @@ static int load_fib(struct dpdk_side *side)
 		return -1;
 	for (uint32_t i = 0; i < table->def.max_entries; i++) {
 		const struct lpm_key *key = prefix_at(table, i);
-		if (rte_fib_add(side->fib, address_of(key), (uint8_t)key->length, i + 1))
+		if (rte_fib_add(side->fib, address_of(key->data), (uint8_t)key->length, i + 1))
 			return -1;
 	}
 	return 0;
@@ -146,12 +140,12 @@ static void load(struct dpdk_side *side, const char *name, int (*loads)(struct d
 {
 	char cell[64];
 	double entries = side->table->def.max_entries, before = heap_bytes();
-	uint64_t start = clock_ns();
+	uint64_t start = maps_clock_ns();
 	if (loads(side)) {
 		fprintf(stderr, "%s: %s cannot hold it\n", side->table->name, name);
 		return;
 	}
-	double ns = (double)(clock_ns() - start);
+	double ns = (double)(maps_clock_ns() - start);
 	snprintf(cell, sizeof(cell), "%s, load", side->table->name);
 	if (loads != load_lpm)
 		bench_sample(bench, cell, name, "ns/entry", ns / entries);
@@ -169,9 +163,6 @@ struct dpdk_side *dpdk_open(const struct table *table, struct bench *bench)
 	if (!is_lpm(table)) {
 		load(side, "rte_hash", load_hash, bench);
 	} else if (table->def.key_size == 8) {
-		side->addresses = calloc(LOOKUPS, sizeof(*side->addresses));
-		for (uint32_t i = 0; i < LOOKUPS; i++)
-			side->addresses[i] = address_of((const struct lpm_key *)probe_at(table, i));
 		load(side, "rte_lpm", load_lpm, bench);
 		load(side, "rte_fib", load_fib, bench);
 	} else {
@@ -189,7 +180,6 @@ void dpdk_close(struct dpdk_side *side)
 	rte_fib_free(side->fib);
 	rte_fib6_free(side->fib6);
 	free(side->values);
-	free(side->addresses);
 	free(side);
 }
 
@@ -221,10 +211,11 @@ static uint64_t hash_burst(const struct dpdk_side *side)
 
 static uint64_t lpm_single(const struct dpdk_side *side)
 {
+	const uint32_t *addresses = side->table->addresses;
 	uint64_t sum = 0;
 	uint32_t hop;
 	for (uint32_t i = 0; i < LOOKUPS; i++)
-		if (!rte_lpm_lookup(side->lpm, side->addresses[i], &hop))
+		if (!rte_lpm_lookup(side->lpm, be32toh(addresses[i]), &hop))
 			sum += side->values[hop];
 	return sum;
 }
@@ -232,9 +223,11 @@ static uint64_t lpm_single(const struct dpdk_side *side)
 static uint64_t lpm_burst(const struct dpdk_side *side)
 {
 	uint64_t sum = 0;
-	uint32_t hops[BURST];
+	uint32_t hops[BURST], addresses[BURST];
 	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
-		rte_lpm_lookup_bulk(side->lpm, &side->addresses[i], hops, BURST);
+		for (uint32_t j = 0; j < BURST; j++)
+			addresses[j] = be32toh(side->table->addresses[i + j]);
+		rte_lpm_lookup_bulk(side->lpm, addresses, hops, BURST);
 		for (uint32_t j = 0; j < BURST; j++)
 			if (hops[j] & RTE_LPM_LOOKUP_SUCCESS)
 				sum += side->values[hops[j] & 0xffffff];
@@ -242,11 +235,15 @@ static uint64_t lpm_burst(const struct dpdk_side *side)
 	return sum;
 }
 
-static inline uint64_t fib_run(const struct dpdk_side *side, uint32_t burst)
+static inline __attribute__((always_inline)) uint64_t fib_run(
+        const struct dpdk_side *side, uint32_t burst)
 {
 	uint64_t sum = 0, hops[BURST];
+	uint32_t addresses[BURST];
 	for (uint32_t i = 0; i < LOOKUPS; i += burst) {
-		rte_fib_lookup_bulk(side->fib, &side->addresses[i], hops, (int)burst);
+		for (uint32_t j = 0; j < burst; j++)
+			addresses[j] = be32toh(side->table->addresses[i + j]);
+		rte_fib_lookup_bulk(side->fib, addresses, hops, (int)burst);
 		for (uint32_t j = 0; j < burst; j++)
 			if (hops[j] != NO_HOP)
 				sum += side->values[hops[j] - 1];
@@ -264,7 +261,8 @@ static uint64_t fib_burst(const struct dpdk_side *side)
 	return fib_run(side, BURST);
 }
 
-static inline uint64_t fib6_run(const struct dpdk_side *side, uint32_t burst)
+static inline __attribute__((always_inline)) uint64_t fib6_run(
+        const struct dpdk_side *side, uint32_t burst)
 {
 	uint64_t sum = 0, hops[BURST];
 	uint8_t addresses[BURST][RTE_FIB6_IPV6_ADDR_SIZE];
@@ -292,8 +290,8 @@ static uint64_t fib6_burst(const struct dpdk_side *side)
 static void sample(const struct dpdk_side *side, const char *name, const char *who,
         uint64_t (*run)(const struct dpdk_side *), struct bench *bench)
 {
-	uint64_t start = clock_ns(), sum = run(side);
-	bench_sample(bench, name, who, "ns", (double)(clock_ns() - start) / LOOKUPS);
+	uint64_t start = maps_clock_ns(), sum = run(side);
+	bench_sample(bench, name, who, "ns", (double)(maps_clock_ns() - start) / LOOKUPS);
 	maps_sink += sum;
 }
 

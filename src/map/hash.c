@@ -88,7 +88,7 @@ int hash_start(struct map *map)
 	size_t overflow = hash->node_count / SLOTS + 1;
 	hash->buckets = mem_new_hot(buckets, hash->bucket_size);
 	hash->overflow = mem_new(overflow, hash->bucket_size);
-	hash->keys = apart ? mem_new(hash->node_count, hash->key_stride) : NULL;
+	hash->keys = apart ? mem_new_hot(hash->node_count, hash->key_stride) : NULL;
 	hash->pool = mem_new(hash->node_count, sizeof(*hash->pool));
 	hash->spares = mem_new(hash->spare_count, sizeof(*hash->spares));
 	if (!hash->buckets || !hash->overflow || (apart && !hash->keys) || !hash->pool ||

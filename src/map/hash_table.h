@@ -35,7 +35,7 @@
 
 // An LRU's marks. The hand takes one off as it comes by, and gives up who has none.
 #define USED_NEW 1u
-#define USED     2u // MAP_BUCKET_MARK of inline.h
+#define USED     MAP_BUCKET_MARK
 
 struct bucket {
 	uint32_t version, next; // next: number of an overflow bucket

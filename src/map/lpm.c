@@ -69,8 +69,8 @@ static int lpm_start(struct map *map)
 	lpm->bits = lpm->data_size * 8;
 	lpm->bucket_mask = (uint32_t)(buckets - 1);
 	lpm->rule_stride = (uint32_t)(sizeof(struct rule) + round_up(lpm->data_size, 8));
-	lpm->rules = mem_new(rules, lpm->rule_stride);
-	lpm->buckets = mem_new(buckets, sizeof(*lpm->buckets));
+	lpm->rules = mem_new_hot(rules, lpm->rule_stride);
+	lpm->buckets = mem_new_hot(buckets, sizeof(*lpm->buckets));
 	lpm->lengths = mem_new(lpm->bits + 1, sizeof(*lpm->lengths));
 	if (!lpm->rules || !lpm->buckets || !lpm->lengths ||
 	        pool_new(&lpm->rule_pool, (uint32_t)rules))
@@ -329,19 +329,22 @@ static int lpm_read(struct map *map, const void *key, void *value)
 	return found ? 0 : -ENOENT;
 }
 
-// A length that is tried costs about a dozen instructions, a cell one.
+// A length that is tried costs about a dozen instructions, a cell one; a look-up that meets none
+// is the usual one.
 static uint64_t lpm_effort(struct map *map, const void *key, bool changes, uint64_t limit)
 {
 	const struct lpm *lpm = (const struct lpm *)map;
+	const uint8_t *data = (const uint8_t *)key + 4;
 	uint64_t length = length_of(key), effort = load_relaxed(&lpm->longest);
 	if (length > lpm->bits)
 		return 0;
 	if (changes || length < lpm->bits)
 		effort += length * LENGTH_COST;
+	else if (effort && !trie_meets_cells(lpm, data))
+		return 0;
 	if (changes && effort < limit) {
 		map_enter();
-		effort += trie_effort(
-		        lpm, (const uint8_t *)key + 4, (uint32_t)length, limit - effort);
+		effort += trie_effort(lpm, data, (uint32_t)length, limit - effort);
 		map_leave();
 	}
 	return effort;

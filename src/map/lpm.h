@@ -101,6 +101,7 @@ void trie_stop(struct lpm *lpm);
 // The number of the longest rule that matches a whole address, or 0. Takes no lock; in a read-side
 // section.
 uint32_t trie_lookup(const struct lpm *lpm, const uint8_t *data);
+bool trie_meets_cells(const struct lpm *lpm, const uint8_t *data); // such a look-up
 // Writers, under the lock. `old` is the rule of the same prefix that `rule` takes the place of, or
 // 0.
 void trie_put(struct lpm *lpm, uint32_t rule, uint32_t old);

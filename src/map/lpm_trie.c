@@ -56,11 +56,12 @@ int trie_start(struct lpm *lpm)
 	size_t root = (size_t)1 << lpm->root_bits;
 	lpm->shorts = mem_new(1u << SHORT_BITS, sizeof(*lpm->shorts));
 	lpm->root = (rules < HOT_RULES ? mem_new : mem_new_hot)(root, sizeof(*lpm->root));
-	lpm->nodes = mem_new(nodes, NODE_WIDTH * sizeof(*lpm->nodes));
+	lpm->nodes = mem_new_hot(nodes, NODE_WIDTH * sizeof(*lpm->nodes));
 	lpm->node_rules = mem_new(nodes, sizeof(*lpm->node_rules));
 	lpm->leaving = mem_new(nodes, sizeof(*lpm->leaving));
 	lpm->waiting = mem_new(nodes, sizeof(*lpm->waiting));
-	lpm->cells = mem_new(2 * rules, sizeof(*lpm->cells)); // all of them, and once more to move
+	lpm->cells =
+	        mem_new_hot(2 * rules, sizeof(*lpm->cells)); // all of them, and once more to move
 	if (!lpm->shorts || !lpm->root || !lpm->nodes || !lpm->node_rules || !lpm->leaving ||
 	        !lpm->waiting || !lpm->cells || pool_new(&lpm->node_pool, (uint32_t)nodes) ||
 	        pool_new(&lpm->cell_pool, (uint32_t)(2 * rules)))
@@ -199,6 +200,17 @@ uint32_t trie_lookup(const struct lpm *lpm, const uint8_t *data)
 	default:
 		return lookup_sized(lpm, data, lpm->data_size);
 	}
+}
+
+bool trie_meets_cells(const struct lpm *lpm, const uint8_t *data)
+{
+	map_enter();
+	uint32_t at = lpm->root_bits / 8;
+	uint32_t entry = load_acquire(&lpm->root[root_index(data, at)]);
+	while ((entry & ENTRY_KIND) == ENTRY_NODE)
+		entry = load_acquire(&node_at(lpm, entry)[data[at++]]);
+	map_leave();
+	return (entry & ENTRY_KIND) == ENTRY_CELL;
 }
 
 // A table is that of short rules, the root or a node; its entries look at bits [base, end).

@@ -9,7 +9,7 @@
 #define LINE     64u
 #define BIG_MIN  (64u << 10)
 #define BIG_PAGE (2ull << 20)
-#define HOT_MIN  (4 * BIG_PAGE) // smaller ones fit the processor's memory of addresses
+#define HOT_MIN  (2 * BIG_PAGE) // smaller ones fit the processor's memory of addresses
 
 struct header {
 	void *block;
