@@ -187,6 +187,78 @@ static void constants_in_memory(void **state)
 	kit_run(&list, emit_constant, model_constant, state, 2);
 }
 
+static void emit_add_register(struct code *code, const struct piece *piece)
+{
+	asm_memory_add_register(code, piece->mem, piece->src);
+}
+static void model_add_register(struct expected *expected, const struct piece *piece)
+{
+	put(expected->at, get(expected->at, 8) + expected->reg[piece->src], 8);
+}
+
+static void registers_added_to_memory(void **state)
+{
+	struct kit_list list = kit_list_new();
+	each_mem((struct piece){.place = 9}, 0, add_store, &list);
+	kit_run(&list, emit_add_register, model_add_register, state, 3);
+}
+
+static void emit_acquire(struct code *code, const struct piece *piece)
+{
+	asm_load_acquire(code, piece->dst, piece->mem);
+	asm_load_fence(code);
+}
+
+static void loads_in_order(void **state)
+{
+	struct kit_list list = kit_list_new();
+	each_mem((struct piece){.place = 20, .size = 4}, 0, add_load, &list);
+	kit_run(&list, emit_acquire, model_load, state, 2);
+}
+
+// One word of four, the one at 8 * `at`, is made the key where `wide`; of others chance decides.
+static void emit_match(struct code *code, const struct piece *piece)
+{
+	struct mem word = piece->mem;
+	word.disp += (int32_t)(8 * piece->at);
+	if (piece->wide)
+		asm_store(code, word, piece->src, 8);
+	asm_match(code, piece->dst, piece->src, piece->mem);
+}
+static void model_match(struct expected *expected, const struct piece *piece)
+{
+	uint64_t key = expected->reg[piece->src], bits = 0;
+	if (piece->wide)
+		put(expected->at + 8 * piece->at, key, 8);
+	for (unsigned i = 0; i < 4; i++)
+		bits |= (uint64_t)(get(expected->at + 8 * i, 8) == key) << i;
+	expected->reg[piece->dst] = bits;
+}
+static void add_match(struct kit_list *list, struct piece piece)
+{
+	if (piece.mem.disp > INT32_MAX - 32)
+		return;
+	piece.src = list->count % REG_T1;
+	for (piece.dst = list->count % KIT_REGISTERS;
+	        !kit_is_target(piece.dst) || piece.dst == piece.src ||
+	        piece.dst == piece.mem.base || piece.dst == piece.mem.index;)
+		piece.dst = (piece.dst + 1) % KIT_REGISTERS;
+	piece.may_change &= ~KIT_BIT(piece.dst);
+	piece.at = list->count / 2 % 4;
+	piece.wide = list->count % 9;
+	kit_add(list, piece);
+}
+
+static void words_that_match(void **state)
+{
+	struct kit_list list = kit_list_new();
+	struct piece piece = {.place = 16, .may_change = KIT_BIT(REG_T1)};
+	each_mem(piece, KIT_BIT(REG_T1), add_match, &list);
+	piece.place = 17;
+	each_mem(piece, KIT_BIT(REG_T1), add_match, &list);
+	kit_run(&list, emit_match, model_match, state, 12);
+}
+
 // A branch on memory: of a register, or, where src is NONE, with `value`.
 static void emit_branch(struct code *code, const struct piece *piece)
 {
@@ -510,6 +582,9 @@ int main(void)
 	        KIT_BOTH(stores),
 	        KIT_BOTH(addresses),
 	        KIT_BOTH(constants_in_memory),
+	        KIT_BOTH(registers_added_to_memory),
+	        KIT_BOTH(loads_in_order),
+	        KIT_BOTH(words_that_match),
 	        KIT_BOTH(branches_on_memory),
 	        KIT_BOTH(atomics_alone),
 	        KIT_BOTH(an_exchange_of_equal_values_zero_extends),

@@ -276,6 +276,35 @@ static void folded_products(void **state)
 	kit_run(&list, emit_fold, model_fold, state, 6);
 }
 
+// Of which a bit is set: `value` says which, unless a lower one is.
+static void emit_lowest(struct code *code, const struct piece *piece)
+{
+	asm_constant(code, REG_T1, 1ull << piece->value);
+	asm_alu(code, BPF_OR, piece->src, REG_T1, true);
+	asm_constant(code, REG_T1, 0);
+	asm_lowest_bit(code, piece->dst, piece->src);
+}
+static void model_lowest(struct expected *expected, const struct piece *piece)
+{
+	expected->reg[REG_T1] = 0;
+	expected->reg[piece->src] |= 1ull << piece->value;
+	expected->reg[piece->dst] = (unsigned)__builtin_ctzll(expected->reg[piece->src]);
+}
+
+static void lowest_bits(void **state)
+{
+	struct kit_list list = kit_list_new();
+	for (unsigned dst = 0; dst <= REG_T1; dst++)
+		for (unsigned src = 0; src < REG_T1; src++)
+			for (int32_t bit = 0; bit < 64; bit += 7)
+				if (kit_is_target(dst) && kit_is_target(src))
+					kit_add(&list, (struct piece){.dst = dst,
+					                       .src = src,
+					                       .value = bit,
+					                       .mem = KIT_NO_MEM});
+	kit_run(&list, emit_lowest, model_lowest, state, 8);
+}
+
 int main(void)
 {
 	static bool all = false, least = true;
@@ -287,6 +316,7 @@ int main(void)
 	        KIT_BOTH(constants_of_64_bits),
 	        KIT_BOTH(divisions),
 	        KIT_BOTH(folded_products),
+	        KIT_BOTH(lowest_bits),
 	};
 	if (!asm_offered())
 		return 77;

@@ -282,7 +282,7 @@ void asm_match(struct code *code, enum reg dst, enum reg key, struct mem mem)
 
 void asm_lowest_bit(struct code *code, enum reg dst, enum reg src)
 {
-	emit_rr(code, PREFIX_F3, 0x0fbc, number_of[dst], number_of[src]); // tzcnt, or bsf
+	emit_rr(code, PREFIX_F3 | WIDE, 0x0fbc, number_of[dst], number_of[src]); // tzcnt, or bsf
 }
 
 // The machine keeps loads in order.
