@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "card/card.h"
 #include "card/test_images.h"
+#include "engine/space.h"
 
 static char folder[] = "/tmp/raio-process-XXXXXX", path[64], program[4096];
 
@@ -270,6 +271,48 @@ static void notices_that_an_interface_is_gone_and_goes_on(void **state)
 	assert_int_equal(end(pid, SIGTERM), 0);
 }
 
+// A memif is connected by DPDK's own thread, behind the filter.
+static void meets_the_other_end_of_a_memif_without_privileges(void **state)
+{
+	if (!HAVE_DPDK)
+		skip();
+	char server[128], client[128];
+	snprintf(server, sizeof(server), "dpdk:net_memif0,role=server,socket=%s/memif", folder);
+	snprintf(client, sizeof(client), "dpdk:net_memif1,role=client,socket=%s/memif", folder);
+	pid_t pid = start("gen:rate=20kpps", server);
+	struct card *card = connect_soon();
+	deploy(card);
+	struct space *space;
+	struct packet_memory *memory;
+	struct port *port;
+	struct error err;
+	struct packet packets[BURST_MAX];
+	assert_int_equal(space_new(&space, &err), 0);
+	assert_int_equal(packet_memory_new(space, PORT_FRAMES, &memory, &err), 0);
+	if (port_open(client, &(struct port_options){.memory = memory}, &port, &err))
+		fail_msg("%s", err.text);
+	uint32_t got = 0;
+	for (int i = 0; i < 5000 && got < 1000; i++) {
+		uint32_t n = port_receive(port, packets, BURST_MAX);
+		frames_give(memory, packets, n);
+		got += n;
+		usleep(n ? 0 : 1000);
+	}
+	assert_in_range(got, 1000, 1000 + BURST_MAX);
+	port_close(&port);
+	assert_int_equal(packet_memory_free_count(memory), PORT_FRAMES);
+	packet_memory_free(&memory);
+	space_free(&space);
+	uint64_t before =
+	        port_state(card, 0).total.packets; // the other end goes, the card does not
+	usleep(100000);
+	assert_true(port_state(card, 0).total.packets > before);
+	card_free(&card);
+	assert_int_equal(end(pid, SIGTERM), 0);
+	snprintf(server, sizeof(server), "%s/memif", folder);
+	unlink(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +325,7 @@ int main(void)
 	        cmocka_unit_test(says_what_is_wrong_with_its_arguments),
 	        cmocka_unit_test(leaves_nothing_behind_when_it_is_killed_amid_traffic),
 	        cmocka_unit_test(notices_that_an_interface_is_gone_and_goes_on),
+	        cmocka_unit_test(meets_the_other_end_of_a_memif_without_privileges),
 	};
 	const char *build = getenv("RAIO_BUILD_DIR");
 	snprintf(program, sizeof(program), "%s/raio-card", build ? build : ".");
