@@ -289,6 +289,10 @@ static void compile_jump(struct compiler *compiler, uint32_t at)
 		compile_always(compiler, at, target);
 		return;
 	}
+	if (compiler->skip_jump) {
+		compiler->skip_jump = false;
+		return;
+	}
 	// The pass may have shown that one way is never taken.
 	if (!compiler->facts[target].reached)
 		return;
@@ -440,7 +444,7 @@ static void compile_function(struct compiler *compiler, uint32_t index)
 	slots_plan(compiler);
 	asm_bind(code, compiler->functions[index]);
 	compile_prologue(compiler);
-	uint32_t last = function->insn;
+	uint32_t last = function->insn, filtered = last;
 	for (uint32_t i = function->insn; i < function->end; i++) {
 		const struct fact *fact = &compiler->facts[i];
 		if (fact->reached) {
@@ -449,6 +453,8 @@ static void compile_function(struct compiler *compiler, uint32_t index)
 				memset(compiler->lazy, 0, sizeof(compiler->lazy));
 				asm_bind(code, compile_label(compiler, i));
 			}
+			if (i >= filtered)
+				filtered = compile_filter(compiler, i);
 			compile_insn(compiler, i);
 			last = i;
 		}

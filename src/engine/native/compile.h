@@ -85,6 +85,7 @@ struct compiler {
 	uint32_t *slots_live; // by instruction: mask of slots whose bytes are read from there on
 
 	struct lazy lazy[ANALYSIS_REGISTERS];
+	bool skip_jump; // the look-up before has taken this jump already
 	struct stub *stubs;
 	uint32_t stub_count, stub_room;
 	bool failed; // no memory
@@ -136,6 +137,9 @@ void compile_constant(struct compiler *compiler, enum reg dst, uint64_t value); 
 void compile_load(struct compiler *compiler, uint32_t insn);
 void compile_store(struct compiler *compiler, uint32_t insn);
 void compile_atomic(struct compiler *compiler, uint32_t insn);
+
+// compile_filter.c: in front of a chain of compares that begins at `insn`; where it ends, or `insn`
+uint32_t compile_filter(struct compiler *compiler, uint32_t insn);
 
 // compile_call.c
 void compile_call(struct compiler *compiler, uint32_t insn);

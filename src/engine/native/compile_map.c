@@ -47,7 +47,8 @@ static bool find_lookup(const struct compiler *compiler, uint32_t insn, struct l
 		return false;
 	*lookup = (struct lookup){.insn = insn, .key = (int32_t)key->min, .map = map};
 	map_inline(map->map, &lookup->path);
-	// Programs may not look into an xskmap's or cpumap's values here.
+	if (lookup->path.copy_size > INT32_MAX)
+		return false;
 	return lookup->path.path == MAP_PATH_ARRAY || lookup->path.path == MAP_PATH_HASH ||
 	       lookup->path.path == MAP_PATH_LPM;
 }
@@ -134,8 +135,7 @@ static void value_address(
 	scale(code, number, path->stride);
 	if (path->copy_size) {
 		asm_load(code, REG_T1, ENGINE_FIELD(options.number), 4, false);
-		asm_constant(code, REG_R1, path->copy_size);
-		asm_alu(code, BPF_MUL, REG_T1, REG_R1, true);
+		scale(code, REG_T1, (uint32_t)path->copy_size);
 		asm_alu(code, BPF_ADD, number, REG_T1, true);
 	}
 	if (base <= INT32_MAX) {
@@ -146,11 +146,47 @@ static void value_address(
 	}
 }
 
+// Whether what comes behind a look-up is the jump where it found nothing, and its target.
+static bool jumps_at_null(const struct compiler *compiler, uint32_t insn, uint32_t *target)
+{
+	const struct bpf_insn *jump = &compiler->insns[insn + 1];
+	*target = insn + 2 + (uint32_t)(int32_t)jump->off;
+	return jump->code == (BPF_JMP | BPF_JEQ | BPF_K) && jump->dst_reg == BPF_REG_0 &&
+	       !jump->imm && jump->off && !compiler->facts[insn + 1].leader &&
+	       compiler->facts[*target].reached && compiler->facts[insn + 2].reached;
+}
+
+// The way out of a look-up that found nothing, to the jump's target if there is one; what it found
+// goes past the jump then.
+static void go_with_null(struct compiler *compiler, const struct stub *stub)
+{
+	struct code *code = compiler->code;
+	uint32_t target;
+	if (jumps_at_null(compiler, stub->insn, &target)) {
+		compile_clear_arguments(compiler, stub->insn);
+		compile_settle(compiler, compiler->facts[stub->insn + 1].live & ~1u);
+		asm_constant(code, REG_R0, 0);
+		asm_jump(code, counts_edge(compiler, stub->insn + 1, target));
+	} else {
+		asm_constant(code, REG_R0, 0);
+		asm_jump(code, stub->back);
+	}
+}
+
 // Behind the function: nothing was found.
 static void emit_none(struct compiler *compiler, const struct stub *stub)
 {
-	asm_constant(compiler->code, REG_R0, 0);
-	asm_jump(compiler->code, stub->back);
+	go_with_null(compiler, stub);
+}
+
+// R0 is what a function found.
+static void go_with_result(struct compiler *compiler, const struct stub *stub)
+{
+	struct code *code = compiler->code;
+	uint32_t found = asm_label(code);
+	asm_branch_constant(code, BPF_JNE, REG_R0, 0, true, found);
+	go_with_null(compiler, stub);
+	asm_bind(code, found);
 }
 
 static uint32_t none(struct compiler *compiler, uint32_t insn, uint32_t back)
@@ -192,6 +228,7 @@ static void emit_helper(struct compiler *compiler, const struct stub *stub)
 		asm_branch_memory_constant(compiler->code, BPF_JSLT, ENGINE_FIELD(budget),
 		        (int32_t)compiler->need[next] + behind.budget, 8,
 		        compile_resume(compiler, next));
+	go_with_result(compiler, stub);
 	asm_jump(compiler->code, stub->back);
 }
 
@@ -212,8 +249,7 @@ static void emit_hash_miss(struct compiler *compiler, const struct stub *stub)
 	        code, BPF_JNE, mem_at(REG_R5, MAP_BUCKET_NEXT), 0, 4, stub->target);
 	asm_branch_memory(
 	        code, BPF_JNE, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION), 4, stub->target);
-	asm_constant(code, REG_R0, 0);
-	asm_jump(code, stub->back);
+	go_with_null(compiler, stub);
 }
 
 // The map's own function, with the key from memory. It charges nothing and cannot fault.
@@ -229,7 +265,7 @@ static void emit_hash_function(struct compiler *compiler, const struct stub *stu
 	asm_load(code, REG_R3, ENGINE_FIELD(options.number), 4, false);
 	asm_call_host(code, (const void *)map_lookup_function(lookup.map->map));
 	slots_fill(compiler, compiler->slots_live[stub->insn + 1]);
-	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, true, stub->back);
+	go_with_result(compiler, stub);
 	asm_alu(code, BPF_SUB, REG_R0, REG_BASE, true);
 	asm_jump(code, stub->back);
 }
@@ -349,7 +385,7 @@ static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
 	asm_alu_constant(code, BPF_LSH, REG_T0, 2, true);
 	asm_constant(code, REG_R5, (uintptr_t)path->shorts);
 	asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_T0, 0});
-	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false, back);
+	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false, none(compiler, lookup->insn, back));
 	asm_bind(code, rule);
 	asm_branch_constant(code, BPF_JSET, REG_R0, (int32_t)MAP_LPM_KIND, false, helper);
 	value_address(compiler, lookup, REG_R0, 1);
@@ -393,7 +429,7 @@ static bool redirect(struct compiler *compiler, uint32_t insn)
 
 bool compile_map(struct compiler *compiler, uint32_t insn)
 {
-	struct lookup lookup;
+	struct lookup lookup = {0};
 	if (!find_lookup(compiler, insn, &lookup)) {
 		if (!redirect(compiler, insn))
 			return false;
@@ -405,5 +441,7 @@ bool compile_map(struct compiler *compiler, uint32_t insn)
 		lookup_lpm(compiler, &lookup);
 	}
 	compile_clear_arguments(compiler, insn);
+	uint32_t target;
+	compiler->skip_jump = lookup.map && jumps_at_null(compiler, insn, &target);
 	return true;
 }
