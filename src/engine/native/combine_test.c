@@ -360,6 +360,69 @@ CONSTANTS(writes_operands_as_immediates,
         "mov r2 0; div r8 r2; mov r0 r8; exit", "r2 = 0; r8 /= r2; r0 = r8; exit")
 // clang-format on
 
+// Where the body's first chain ends, counted from its start, and how many bytes it compares.
+static void find_filter(const char *body, uint32_t *end, uint32_t *size)
+{
+	struct kit kit;
+	struct rewritten it;
+	struct filter filter;
+	*end = *size = 0;
+	kit_new(&kit);
+	load_body(&kit, body);
+	rewrite(kit.generation, 0, &it);
+	if (combine_find_filter(it.insns, it.facts, it.count, PROLOGUE_SLOTS, &filter)) {
+		*end = filter.end - PROLOGUE_SLOTS;
+		*size = filter.size;
+	}
+	rewritten_clear(&it);
+	kit_free(&kit);
+}
+
+#define LINK(a, b) "ldxb r2 [" a "]; ldxb r3 [" b "]; jne32 r3 r2 differ;"
+#define CHAIN      LINK("r6+0", "r7+8") LINK("r6+1", "r7+9") LINK("r6+2", "r7+10")
+#define DIFFER     "mov r0 1; exit; differ: mov r0 2; exit"
+
+static void finds_chains_of_compares(void **state)
+{
+	uint32_t end, size;
+	find_filter(CHAIN LINK("r6+3", "r7+11") DIFFER, &end, &size);
+	assert_int_equal(end, 12);
+	assert_int_equal(size, 4);
+	find_filter(CHAIN LINK("r6+3", "r7+11") LINK("r6+4", "r7+12") LINK("r6+5", "r7+13")
+	                    LINK("r6+6", "r7+20") DIFFER,
+	        &end, &size);
+	assert_int_equal(end, 18);
+	assert_int_equal(size, 6);
+	find_filter("ldxw r2 [r6+0]; ldxw r3 [r8+0]; jne r2 r3 differ; ldxw r4 [r6+4];"
+	            "ldxw r5 [r8+4]; jne r4 r5 differ;" DIFFER,
+	        &end, &size);
+	assert_int_equal(end, 6);
+	assert_int_equal(size, 8);
+}
+
+static void leaves_compares_that_are_no_chain(void **state)
+{
+	static const char *const bodies[] = {
+	        CHAIN DIFFER,                       // too short
+	        CHAIN LINK("r6+4", "r7+12") DIFFER, // a gap
+	        CHAIN LINK("r6+3", "r8+11") DIFFER,
+	        CHAIN LINK("r6+3", "r7+11") "mov r0 r2; exit; differ: mov r0 2; exit",
+	        CHAIN LINK("r6+3", "r7+11") "mov r0 1; exit; differ: mov r0 r3; exit",
+	        CHAIN "ldxb r2 [r6+3]; ldxb r3 [r7+11]; jeq32 r3 r2 differ;" DIFFER,
+	        CHAIN "ldxb r2 [r6+3]; ldxsb r3 [r7+11]; jne32 r3 r2 differ;" DIFFER,
+	        "ldxb r7 [r6+0]; ldxb r3 [r8+0]; jne r3 r7 differ; ldxb r7 [r6+1]; ldxb r3 [r8+1];"
+	        "jne r3 r7 differ; ldxb r7 [r6+2]; ldxb r8 [r8+2]; jne r8 r7 differ; ldxb r7 "
+	        "[r6+3];"
+	        "ldxb r3 [r8+3]; jne r3 r7 differ;" DIFFER,
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+		uint32_t end, size;
+		find_filter(bodies[i], &end, &size);
+		if (size)
+			fail_msg("%s: a chain of %u bytes", bodies[i], size);
+	}
+}
+
 // Programs at random, of the idioms that are looked for and of what may come between.
 struct writer {
 	char text[16384];
@@ -696,6 +759,8 @@ int main(void)
 	        cmocka_unit_test(forgets_constants_where_a_loop_begins),
 	        cmocka_unit_test(forgets_constants_over_calls),
 	        cmocka_unit_test(writes_operands_as_immediates),
+	        cmocka_unit_test(finds_chains_of_compares),
+	        cmocka_unit_test(leaves_compares_that_are_no_chain),
 	        cmocka_unit_test(ends_as_before),
 	        cmocka_unit_test(shortens_the_shipped_functions),
 	};
