@@ -248,10 +248,8 @@ static bool dispatch_uniform(
 		if (verdicts[i].verdict != verdict || verdicts[i].ports != verdicts[0].ports)
 			return false;
 	uint64_t bytes = 0;
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		bytes += packet_size(&worker->packets[i]);
-		worker->packets[i].out = out->number;
-	}
 	struct port_counters *counters = slot->counters[port->number];
 	counter_add(&counters->verdict_packets[verdict], count);
 	counter_add(&counters->verdict_bytes[verdict], bytes);
