@@ -6,11 +6,13 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -285,33 +287,84 @@ static int check_refused(void)
 	return 0;
 }
 
+#define NO_LIMIT 77
+
 // What a child finds that may open no more files, or map no more memory.
-static int child_with_limit(int what, rlim_t value)
+static int child_with_limit(int what, rlim_t value, int (*check)(void))
 {
 	pid_t child = fork();
 	assert_true(child >= 0);
 	if (!child) {
 		struct rlimit limit = {value, value};
-		_exit(setrlimit((__rlimit_resource_t)what, &limit) ? 100 : check_refused());
+		if (setrlimit((__rlimit_resource_t)what, &limit))
+			_exit(100);
+		bool kept = what != RLIMIT_AS || value ||
+		            mmap(NULL, 1u << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+		                    MAP_FAILED;
+		_exit(kept ? check() : NO_LIMIT);
 	}
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 101;
 }
 
-static void a_space_without_executable_memory_says_why(void **state)
+// The limit that leaves this process `more` bytes; 0 where there is none to be had: sanitizers need
+// more, and emulators let it pass.
+static rlim_t memory_limit(uint64_t more)
 {
-	assert_int_equal(child_with_limit(RLIMIT_NOFILE, 3), 0);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	return 0;
+#endif
 	unsigned long pages;
 	FILE *statm = fopen("/proc/self/statm", "r");
 	assert_non_null(statm);
 	assert_int_equal(fscanf(statm, "%lu", &pages), 1);
 	fclose(statm);
-	// Room for the 4 GiB of a space and little more.
-	rlim_t now = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE);
-	assert_int_equal(child_with_limit(RLIMIT_AS, now + (4ull << 30) + (32u << 20)), 0);
-#endif
+	if (child_with_limit(RLIMIT_AS, 0, check_refused) == NO_LIMIT)
+		return 0;
+	return (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + more;
+}
+
+static void a_space_without_executable_memory_says_why(void **state)
+{
+	assert_int_equal(child_with_limit(RLIMIT_NOFILE, 3, check_refused), 0);
+	rlim_t limit = memory_limit((4ull << 30) + (32u << 20)); // a space, and little more
+	if (limit)
+		assert_int_equal(child_with_limit(RLIMIT_AS, limit, check_refused), 0);
+}
+
+// Large code, for which there is memory, and then none to place it in.
+static int check_no_memory(void)
+{
+	struct code_memory *memory;
+	struct sample large = sample_new(1, 5500000), small = sample_new(2, 0);
+	const uint8_t *block = NULL;
+	struct error err = {0};
+	struct rlimit limit;
+	if (code_memory_new(&memory) || code_memory_offered(memory, &err))
+		return 1;
+	unsigned long pages;
+	FILE *statm = fopen("/proc/self/statm", "r");
+	if (!statm || fscanf(statm, "%lu", &pages) != 1)
+		return 2;
+	fclose(statm);
+	limit.rlim_cur = limit.rlim_max =
+	        (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (1u << 20);
+	if (setrlimit(RLIMIT_AS, &limit))
+		return 3;
+	if (code_memory_put(memory, large.code, &block, &err) != -ENOMEM || block || !*err.text)
+		return 4;
+	if (code_memory_used(memory))
+		return 5;
+	if (code_memory_put(memory, small.code, &block, &err))
+		return 6;
+	return sample_run(&small, block) == 2 ? 0 : 7;
+}
+
+static void no_memory_to_place_code_in_is_an_error(void **state)
+{
+	if (memory_limit(0))
+		assert_int_equal(child_with_limit(RLIMIT_CORE, 0, check_no_memory), 0);
 }
 
 static void each_space_has_its_own(void **state)
@@ -332,6 +385,8 @@ static void each_space_has_its_own(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	        // First: what malloc keeps for threads is reserved already.
+	        cmocka_unit_test(no_memory_to_place_code_in_is_an_error),
 	        cmocka_unit_test(code_runs_until_it_is_dropped_and_then_traps),
 	        cmocka_unit_test(no_address_is_ever_writable_and_executable),
 	        cmocka_unit_test(a_block_that_was_dropped_is_used_again),
