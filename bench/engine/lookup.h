@@ -8,13 +8,12 @@
 #include <linux/bpf.h>
 #include <stdbool.h>
 #include <string.h>
+
 #if defined(__SSE4_1__)
 #include <smmintrin.h>
 #endif
 
-#include "map/hash_key.h"
-#include "map/inline.h"
-#include "map/mem.h"
+#include "map/in_place.h"
 
 struct lookup_place {
 	struct map *map;
@@ -23,18 +22,16 @@ struct lookup_place {
 };
 
 // What stands in a map's area; the compiler need not ask whether it is NULL.
-static inline __attribute__((always_inline)) void *lookup_value(
-        const struct lookup_place *place, uint32_t index, uint32_t stride)
+IN_PLACE void *lookup_value(const struct map_inline *in, uint32_t index)
 {
-	void *value = place->in.values + (size_t)index * stride;
+	void *value = in_place_value(in, index, 0);
 	if (!value)
 		__builtin_unreachable();
 	return value;
 }
 
 // Four bits: which of four words are `key`.
-static inline __attribute__((always_inline)) uint32_t lookup_alike(
-        const uint64_t *word, uint64_t key)
+IN_PLACE uint32_t lookup_alike(const uint64_t *word, uint64_t key)
 {
 #if defined(__SSE4_1__)
 	const __m128i wanted = _mm_set1_epi64x((long long)key), *pair = (const __m128i *)word;
@@ -55,30 +52,27 @@ static __attribute__((noinline, cold)) void *lookup_elsewhere(
 	return place->function(place->map, key, 0);
 }
 
-static inline __attribute__((always_inline)) void *lookup_copied(
-        const struct lookup_place *place, uint32_t key_size, const void *key)
+IN_PLACE void *lookup_copied(const struct lookup_place *place, uint32_t key_size, const void *key)
 {
 	uint64_t copy[8];
 	memcpy(copy, key, key_size);
 	return lookup_elsewhere(place, copy);
 }
 
-// Keys of one or two words.
-static inline __attribute__((always_inline)) void *lookup_hash(const struct lookup_place *place,
-        uint32_t key_size, uint32_t stride, bool marks, const void *key)
+// Keys of one or two words. As in_place_hash(), but with the machine's comparison of four words, as
+// the native engine has it.
+IN_PLACE void *lookup_hash(const struct lookup_place *place, const struct map_inline *in,
+        uint32_t key_size, bool marks, const void *key)
 {
-	const struct map_inline *in = &place->in;
-	const struct hash_seed seed = {{in->seed[0], in->seed[1]}};
-	uint64_t first = word_of(key, key_size);
-	uint64_t second = key_size > 8 ? word_of((const uint8_t *)key + 8, key_size - 8) : 0;
-	uint64_t hash = hash_words(&seed, first, second);
-	uint8_t *bucket = in->buckets + (hash & in->mask);
+	uint64_t words[2] = {word_of(key, key_size),
+	        key_size > 8 ? word_of((const uint8_t *)key + 8, key_size - 8) : 0};
+	uint8_t *bucket = in_place_bucket(in, words, key_size > 8 ? 2 : 1);
 	const uint32_t *number = (const uint32_t *)(bucket + MAP_BUCKET_NUMBERS);
 	const uint64_t *word = (const uint64_t *)(bucket + MAP_BUCKET_WORDS);
 	uint32_t version = load_acquire((uint32_t *)(bucket + MAP_BUCKET_VERSION));
-	uint32_t alike = lookup_alike(word, first);
+	uint32_t alike = lookup_alike(word, words[0]);
 	if (key_size > 8)
-		alike &= lookup_alike(word + MAP_BUCKET_SLOTS, second);
+		alike &= lookup_alike(word + MAP_BUCKET_SLOTS, words[1]);
 	uint32_t slot = alike ? (uint32_t)__builtin_ctz(alike) : 0;
 	uint32_t at = alike ? load_relaxed(&number[slot]) : 0;
 	uint32_t next = load_relaxed((uint32_t *)(bucket + MAP_BUCKET_NEXT));
@@ -91,33 +85,24 @@ static inline __attribute__((always_inline)) void *lookup_hash(const struct look
 	uint8_t *used = bucket + MAP_BUCKET_USED + slot;
 	if (marks && load_relaxed(used) != MAP_BUCKET_MARK)
 		store_relaxed(used, MAP_BUCKET_MARK);
-	return lookup_value(place, at - 1, stride);
+	return lookup_value(in, at - 1);
 }
 
 // With the length of a whole IPv4 address in the key.
-static inline __attribute__((always_inline)) void *lookup_lpm(
-        const struct lookup_place *place, uint32_t stride, const void *key)
+IN_PLACE void *lookup_lpm(
+        const struct lookup_place *place, const struct map_inline *in, const void *key)
 {
-	const struct map_inline *in = &place->in;
 	uint32_t length, ip;
+	void *value;
 	memcpy(&length, key, 4);
 	memcpy(&ip, (const uint8_t *)key + 4, 4);
-	if (length != 32 || __builtin_expect(in->path != MAP_PATH_LPM, 0))
+	if (__builtin_expect(length != 32 || in->path != MAP_PATH_LPM, 0) ||
+	        __builtin_expect(!in_place_lpm(in, __builtin_bswap32(ip), &value), 0))
 		return lookup_copied(place, 8, key);
-	ip = __builtin_bswap32(ip);
-	uint32_t entry = load_acquire(&in->root[ip >> 8]);
-	if ((entry & MAP_LPM_KIND) == MAP_LPM_NODE)
-		entry = load_acquire(
-		        &in->nodes[(size_t)(entry & ~MAP_LPM_KIND) * 256 + (ip & 255)]);
-	if (!entry)
-		entry = load_acquire(&in->shorts[ip >> 24]);
-	if (__builtin_expect(entry & MAP_LPM_KIND, 0))
-		return lookup_copied(place, 8, key);
-	return entry ? lookup_value(place, entry - 1, stride) : NULL;
+	return value;
 }
 
-static inline __attribute__((always_inline)) enum map_path lookup_path(
-        uint32_t type, uint32_t key_size)
+IN_PLACE enum map_path lookup_path(uint32_t type, uint32_t key_size)
 {
 	switch (type) {
 	case BPF_MAP_TYPE_ARRAY:
@@ -142,21 +127,22 @@ static inline bool lookup_fits(const struct lookup_place *place, uint32_t type, 
 	return path == MAP_PATH_CALL || path == MAP_PATH_LPM || path == place->in.path;
 }
 
-static inline __attribute__((always_inline)) void *lookup(const struct lookup_place *place,
-        uint32_t type, uint32_t key_size, uint32_t value_size, const void *key)
+IN_PLACE void *lookup(const struct lookup_place *place, uint32_t type, uint32_t key_size,
+        uint32_t value_size, const void *key)
 {
-	const struct map_inline *in = &place->in;
+	struct map_inline in = place->in;
 	enum map_path path = lookup_path(type, key_size);
-	uint32_t stride = (value_size + 7) / 8 * 8, index;
+	uint32_t index;
+	in.stride = (value_size + 7) / 8 * 8;
 	if (path == MAP_PATH_CALL)
 		return lookup_copied(place, key_size, key);
 	if (path == MAP_PATH_HASH)
-		return lookup_hash(place, key_size, stride, type == BPF_MAP_TYPE_LRU_HASH, key);
+		return lookup_hash(place, &in, key_size, type == BPF_MAP_TYPE_LRU_HASH, key);
 	if (path == MAP_PATH_LPM)
-		return lookup_lpm(place, stride, key);
+		return lookup_lpm(place, &in, key);
 	memcpy(&index, key, 4);
-	if (index >= in->limit)
+	if (index >= in.limit)
 		return NULL;
-	void *value = lookup_value(place, index, stride);
+	void *value = lookup_value(&in, index);
 	return path == MAP_PATH_DEVMAP && !load_relaxed((uint32_t *)value) ? NULL : value;
 }
