@@ -74,9 +74,19 @@ void compile_constant(struct compiler *compiler, enum reg dst, uint64_t value)
 		asm_constant(compiler->code, dst, value);
 		return;
 	}
-	int32_t key = (int32_t)(compiler->blind & 0x7fffffff);
-	asm_constant(compiler->code, dst, value ^ (uint64_t)(uint32_t)key);
-	asm_alu_constant(compiler->code, BPF_XOR, dst, key, true);
+	struct code *code = compiler->code;
+	uint32_t key = (uint32_t)compiler->blind & 0x7fffffff, low = (uint32_t)value ^ key;
+	uint32_t high = (uint32_t)(value >> 32);
+	if (!high || (int64_t)value == (int32_t)value) {
+		asm_constant(code, dst, value ^ key);
+	} else {
+		high = (int32_t)low < 0 ? ~high : high; // what the sign of `low` turns over
+		asm_constant(code, dst, high ^ key);
+		asm_alu_constant(code, BPF_XOR, dst, (int32_t)key, false);
+		asm_alu_constant(code, BPF_LSH, dst, 32, true);
+		asm_alu_constant(code, BPF_XOR, dst, (int32_t)low, true);
+	}
+	asm_alu_constant(code, BPF_XOR, dst, (int32_t)key, true);
 }
 
 enum reg compile_operand(struct compiler *compiler, unsigned bpf)
@@ -144,6 +154,11 @@ static void emit_resume_common(struct compiler *compiler)
 	asm_unwind(code, offsetof(struct engine, native_sp));
 }
 
+static bool is_plain(int64_t value)
+{
+	return value >= -CONSTANT_PLAIN && value <= CONSTANT_PLAIN;
+}
+
 static bool is_small(int64_t value)
 {
 	return value == (int32_t)value;
@@ -206,7 +221,7 @@ static void compile_divide(struct compiler *compiler, const struct bpf_insn *ins
 		uint64_t divisor = wide ? (uint64_t)(int64_t)insn->imm : (uint32_t)insn->imm;
 		if (compile_easy_division(compiler, insn, wide, divisor))
 			return;
-		asm_constant(compiler->code, REG_T0, divisor);
+		compile_constant(compiler, REG_T0, divisor);
 	} else {
 		src = compile_operand(compiler, insn->src_reg);
 	}
@@ -235,7 +250,7 @@ static void compile_alu(struct compiler *compiler, const struct bpf_insn *insn)
 			value = source->value;
 	}
 	if (constant && op == BPF_ADD && wide && lazy->kind == LAZY_STACK &&
-	        is_small(lazy->value + value)) {
+	        is_plain(lazy->value + value)) {
 		lazy->value += value;
 		return;
 	}
@@ -307,7 +322,7 @@ static void compile_jump(struct compiler *compiler, uint32_t at)
 		source = (struct lazy){LAZY_CONSTANT, insn->imm};
 	else if (insn->src_reg != BPF_REG_10 && insn->src_reg != insn->dst_reg)
 		source = compiler->lazy[insn->src_reg];
-	bool constant = source.kind == LAZY_CONSTANT && is_small(source.value);
+	bool constant = source.kind == LAZY_CONSTANT && is_plain(source.value);
 	compile_settle(compiler, live | (1u << insn->dst_reg & 0x3ff));
 	enum reg dst = compile_operand(compiler, insn->dst_reg);
 	if (constant) {
@@ -315,7 +330,11 @@ static void compile_jump(struct compiler *compiler, uint32_t at)
 		        counts_edge(compiler, at, target));
 		return;
 	}
-	enum reg src = compile_operand(compiler, insn->src_reg);
+	enum reg src = dst == REG_T0 ? REG_T1 : REG_T0;
+	if (BPF_SRC(insn->code) == BPF_K)
+		compile_constant(compiler, src, (uint64_t)source.value);
+	else
+		src = compile_operand(compiler, insn->src_reg);
 	asm_branch(compiler->code, op, dst, src, wide, counts_edge(compiler, at, target));
 }
 

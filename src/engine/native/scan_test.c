@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "engine/assembler.h"
 #include "engine/bare.h"
 #include "engine/case_file.h"
 #include "engine/diff_case.h"
@@ -166,6 +167,61 @@ static void wrong_code_does_not_pass(void **state)
 		fail_msg("%s", text);
 }
 
+// A program chooses its numbers freely, and would choose instructions. None of those that are over
+// 24 bits stands in the code as it is.
+static void constants_of_programs_do_not_stand_in_the_code(void **state)
+{
+	static const char *const texts[] = {
+	        "lddw r0 0x3c0f05c33c0f05c3; exit",
+	        "lddw r0 0x3c0f05c3; exit",
+	        "lddw r0 0x3c0f05c300000000; exit",
+	        "mov r0 0x3c0f05c3; exit",
+	        "mov32 r0 0x3c0f05c3; exit",
+	        "ldxw r0 [r1+16]; add r0 0x3c0f05c3; exit",
+	        "ldxw r0 [r1+16]; sub32 r0 0x3c0f05c3; exit",
+	        "ldxw r0 [r1+16]; xor r0 0x3c0f05c3; exit",
+	        "ldxw r0 [r1+16]; and32 r0 0x3c0f05c3; exit",
+	        "ldxw r0 [r1+16]; mul r0 0x3c0f05c3; exit",
+	        "ldxw r0 [r1+16]; div r0 0x3c0f05c3; exit",
+	        "ldxw r0 [r1+16]; smod32 r0 0x3c0f05c3; exit",
+	        "ldxw r2 [r1+16]; jeq r2 0x3c0f05c3 l; mov r0 1; l: exit",
+	        "ldxw r2 [r1+16]; jset32 r2 0x3c0f05c3 l; mov r0 1; l: exit",
+	        "ldxw r2 [r1+16]; mov r3 0x3c0f05c3; jsgt r2 r3 l; mov r0 1; l: exit",
+	        "stw [r10-8] 0x3c0f05c3; ldxdw r0 [r10-8]; exit",
+	        "stdw [r10-8] 0x3c0f05c3; ldxdw r0 [r10-8]; exit",
+	        "ldxw r2 [r1+0]; stb [r2+0] 0xc3; stb [r2+1] 5; stb [r2+2] 15; stb [r2+3] 60; exit",
+	        "ldxw r2 [r1+0]; sth [r2+0] 0x05c3; sth [r2+2] 0x3c0f; exit",
+	        "mov r0 r10; add r0 0x3c0f05c3; exit",
+	        "mov r2 r10; add r2 0x3c0f05c3; ldxb r0 [r2+0]; exit",
+	        "ldxw r2 [r1+0]; add r2 0x3c0f05c3; ldxb r0 [r2+0]; exit",
+	        "mov r0 0x3c0f05c2; add r0 1; exit",
+	        "mov r0 0x3c0f; lsh r0 16; or r0 0x05c3; exit",
+	        "mov r1 0x3c0f05c3; mov r2 r1; call 23; exit",
+	};
+	static struct random_program program;
+	uint32_t found = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		static struct bpf_insn insns[ASSEMBLER_MAX];
+		char why[256];
+		uint32_t size;
+		struct generation *generation;
+		const struct generation_options options = {.id = 1, .engine_count = 1, .ports = 1};
+		int count = assemble(texts[i], insns, why);
+		if (count < 0)
+			fail_msg("%s: %s", texts[i], why);
+		program.count = (uint32_t)count;
+		memcpy(program.insns, insns, (size_t)count * sizeof(insns[0]));
+		struct image *image = random_program_image(&program, NULL);
+		assert_int_equal(generation_new(space, image, &options, &generation, NULL), 0);
+		const uint8_t *code = native_code(generation->native, &size);
+		if (memmem(code, size, "\xc3\x05\x0f\x3c", 4))
+			print_error("%s: its constant stands in the code\n", texts[i]);
+		found += memmem(code, size, "\xc3\x05\x0f\x3c", 4) != NULL;
+		generation_free(&generation);
+	}
+	assert_int_equal(found, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +229,7 @@ int main(void)
 	        cmocka_unit_test(every_instruction_is_clean),
 	        cmocka_unit_test(every_case_is_clean),
 	        cmocka_unit_test(random_programs_are_clean),
+	        cmocka_unit_test(constants_of_programs_do_not_stand_in_the_code),
 	};
 	if (!native_offered())
 		return 77;
