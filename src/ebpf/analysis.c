@@ -3,11 +3,12 @@
 // block's state says less than before. What is known is kept at the starts of blocks only.
 //
 // Bounded on any program: a block is visited again only when its state says less, and after
-// VISITS_MAX visits (analysis_join.c) it says nothing; what one visit costs is bounded by its
-// instructions, the registers, the slots and EXTENTS. Functions are entered with the join over
-// their calls, so that a function is not analysed once a call. States that know slots take at most
-// some megabytes; beyond, slots are forgotten. Then one pass backwards, for what is live: the masks
-// of a block grow ten times at most.
+// VISITS_MAX visits it says nothing; what one visit costs is bounded by its
+// instructions, the registers, the slots and EXTENTS. What is found of a function sends the pass
+// back to its callers, at most VISITS_MAX times a block; then all are held for what one was.
+// Functions are entered with the join over their calls, so that a function is not analysed once a
+// call. States that know slots take at most some megabytes; beyond, slots are forgotten. Then one
+// pass backwards, for what is live: the masks of a block grow ten times at most.
 #include "ebpf/analysis.h"
 
 #include <errno.h>
@@ -126,6 +127,7 @@ static void reset(struct pass *pass)
 	join_free(pass);
 	pass->memory = 0;
 	pass->next_id = 1;
+	pass->all_store = false;
 	for (uint32_t i = 0; i < pass->block_count; i++) {
 		pass->blocks[i].saved = NULL;
 		pass->blocks[i].visits = 0;

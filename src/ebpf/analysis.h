@@ -98,7 +98,7 @@ struct analysis {
 	uint32_t call_count;
 	struct function_fact *functions; // as image_program.functions
 	uint32_t function_count;
-	uint32_t visits; // of blocks: the work that it took
+	uint64_t steps; // instructions looked at, each time: the work that it took
 };
 
 // Analyses program `index` of an image that check_image() passed. `is_bare`: R1 and R2 of its first

@@ -120,20 +120,29 @@ static void push_flag(struct pass *pass, uint32_t function, size_t offset)
 		push_flag(pass, callbacks, offset);
 }
 
-static void walk_callers(struct pass *pass, size_t offset, bool revisit)
+static void set_pending(struct pass *pass, const struct block *block)
 {
+	if (block->saved)
+		pass->pending[block->order / 64] |= UINT64_C(1) << block->order % 64;
+}
+
+// True: a block was told more often than it may be visited.
+static bool walk_callers(struct pass *pass, size_t offset, bool revisit)
+{
+	bool too_often = false;
 	while (pass->spread_count) {
 		uint32_t callee = pass->spread[--pass->spread_count];
 		for (uint32_t i = pass->functions[callee].first_call; i != NONE;
 		        i = pass->calls[i].next) {
 			const struct block *block = &pass->blocks[pass->calls[i].block];
-			if (revisit && block->saved)
-				pass->pending[block->order / 64] |= UINT64_C(1)
-				                                    << block->order % 64;
+			if (revisit)
+				set_pending(pass, block);
+			too_often |= revisit && block->visits >= VISITS_MAX;
 			if (!*flag_of(pass, block->function, offset))
 				push_flag(pass, block->function, offset);
 		}
 	}
+	return too_often;
 }
 
 void call_spread(struct pass *pass, size_t offset)
@@ -151,7 +160,16 @@ void call_note_untyped_store(struct pass *pass)
 	if (*flag_of(pass, pass->function, offset))
 		return;
 	push_flag(pass, pass->function, offset);
-	walk_callers(pass, offset, true);
+	if (!walk_callers(pass, offset, true) || pass->all_store)
+		return;
+	// Each function could be found out after the one before, and all be visited again each
+	// time.
+	pass->all_store = true;
+	for (uint32_t i = 0; i < pass->program->function_count; i++) {
+		if (!*flag_of(pass, i, offset))
+			push_flag(pass, i, offset);
+		walk_callers(pass, offset, true);
+	}
 }
 
 static void forget_packet(struct state *state)

@@ -412,7 +412,7 @@ void flow_block(struct pass *pass, uint32_t index)
 	struct block *block = &pass->blocks[index];
 	struct state *state = &pass->state;
 	block->visits++;
-	pass->out->visits++;
+	pass->out->steps += block->end - block->start;
 	pass->function = block->function;
 	state_load(state, block->saved);
 	for (uint32_t at = block->start; at < block->end; at++) {

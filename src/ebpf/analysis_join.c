@@ -13,8 +13,7 @@
 #include "ebpf/analysis_parts.h"
 
 #define VISITS_EXACT 4  // bounds join exactly so often,
-#define VISITS_WIDEN 24 // widen so often, and are given up then;
-#define VISITS_MAX   32 // after so many visits all is
+#define VISITS_WIDEN 24 // widen so often, and are given up then
 #define CLASSES      16
 #define CHUNK        (64u << 10)
 #define MEMORY_MAX   (8u << 20) // of states that know their slots

@@ -23,6 +23,7 @@
 #define PACKET_BYTES  65535 // no packet is longer: its ends count 16 bits
 #define POINTER_MAX   (INT64_C(1) << 31)
 #define EXTENTS       8
+#define VISITS_MAX    32 // of a block; after so many all that it knows is given up
 #define THRESHOLDS    32
 #define SAVED         (ANALYSIS_REGISTERS - 1) // r10 is the same everywhere
 
@@ -130,6 +131,7 @@ struct pass {
 	uint32_t next_id;
 	bool all_callbacks; // a helper may be given the address of any function
 	bool again;         // that was found out under way
+	bool all_store;     // functions are held to store anywhere: it took too long to find out
 	bool out_of_memory;
 	struct chunk *chunks;
 	size_t memory;    // of all chunks
