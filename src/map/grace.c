@@ -29,8 +29,3 @@ void grace_defer(struct grace *grace, void (*run)(struct grace *))
 {
 	urcu_bp_call_rcu((struct rcu_head *)grace, (void (*)(struct rcu_head *))run);
 }
-
-void grace_wait(void)
-{
-	urcu_bp_barrier();
-}

@@ -9,5 +9,3 @@ struct grace {
 // Runs `run` in the thread of map_start(), later. Takes no lock and never waits; `grace` is in use
 // until then.
 void grace_defer(struct grace *grace, void (*run)(struct grace *));
-// Waits until all that was deferred so far has run. Not in a section.
-void grace_wait(void);

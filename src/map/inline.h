@@ -47,7 +47,6 @@ enum map_path {
 #define MAP_BUCKET_NUMBERS 16u
 #define MAP_BUCKET_WORDS   32u
 #define MAP_WORDS_MAX      3u
-#define MAP_USED           2u
 
 // The hash of a key of `words` words (uint64_t; fold(a, b) = low ^ high half of the product a * b):
 //	hash = fold(word0 ^ seed0, word1 ^ seed1)      word1 is 0 where there is one word
@@ -61,8 +60,8 @@ enum map_path {
 
 // LPM look-up of a key with length 32 (else call), `ip` in host order: load root[ip >> 8]; where it
 // is a node, then load nodes[number * 256 + (ip & 255)]; if the entry is 0, load shorts[ip >> 24];
-// a rule gives the value, 0 none, anything else calls. Before it: if *charge is not 0, call the
-// helper, which charges it to the budget.
+// a rule gives the value, 0 none, anything else calls the helper, which charges what it may take to
+// the budget; nothing else is charged. As long as *charge is 0 there is nothing to charge at all.
 
 struct map_inline {
 	enum map_path path;
@@ -79,9 +78,9 @@ struct map_inline {
 	uint32_t words;
 	bool marks; // it is an LRU
 
-	const uint32_t *root, *nodes,
-	        *shorts;     // LPM; nodes: where node 0 would stand, there is none
-	uint32_t root_shift; // 8, or 16: then a node is for the function
+	const uint32_t *root, *nodes; // LPM; nodes: where node 0 would stand, there is none
+	const uint32_t *shorts;
+	uint32_t root_shift; // 8
 	const uint32_t *charge;
 };
 

@@ -62,7 +62,7 @@ struct lpm {
 	// Nodes taken out since the grace period that runs began, and those that wait for its end.
 	uint32_t *leaving, *waiting;
 	uint32_t leaving_count, waiting_count;
-	bool stops, has_waited;
+	bool stops;
 	struct grace grace;
 };
 

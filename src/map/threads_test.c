@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "map/in_place.h"
 #include "map/map_rig.h"
 
 #define STANDING 64u
@@ -174,6 +175,96 @@ static void lru_stays_full_under_many_writers(void **state)
 	rig_close(&rig);
 }
 
+// Keys that meet in one chain: half of them stand and are never written, so that each look-up has
+// to find them with their own values, while the others come and go, and entries move, and buckets
+// are added and taken away.
+struct chain {
+	struct map *map;
+	uint64_t keys[STANDING];
+	uint32_t stop, wrong, found;
+};
+
+static void *read_chain(void *argument)
+{
+	struct chain *chain = argument;
+	map_lookup_fn lookup = map_lookup_function(chain->map);
+	uint32_t wrong = 0, found = 0;
+	for (uint32_t i = 0; !__atomic_load_n(&chain->stop, __ATOMIC_RELAXED); i++) {
+		uint32_t number = i % STANDING;
+		map_enter();
+		const uint64_t *value = lookup(chain->map, &chain->keys[number], 0);
+		map_leave();
+		if (number % 2 && (!value || __atomic_load_n(value, __ATOMIC_RELAXED) != number))
+			wrong++;
+		found += value != NULL;
+	}
+	__atomic_fetch_add(&chain->wrong, wrong, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&chain->found, found, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void *change_chain(void *argument)
+{
+	struct chain *chain = argument;
+	uint64_t seed = (uintptr_t)&seed | 1;
+	while (!__atomic_load_n(&chain->stop, __ATOMIC_RELAXED)) {
+		uint64_t number = rig_random(&seed) % (STANDING / 2) * 2;
+		if (rig_random(&seed) % 2)
+			map_update(chain->map, &chain->keys[number], &number, BPF_ANY, 0);
+		else
+			map_delete(chain->map, &chain->keys[number]);
+	}
+	return NULL;
+}
+
+static void run_chain(struct chain *chain)
+{
+	pthread_t threads[4];
+	for (uint64_t i = 1; i < STANDING; i += 2)
+		assert_int_equal(map_update(chain->map, &chain->keys[i], &i, BPF_ANY, 0), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_create(&threads[i], NULL, i % 2 ? read_chain : change_chain, chain);
+	usleep(RUN_MS * 1000);
+	__atomic_store_n(&chain->stop, 1, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(chain->wrong, 0);
+	assert_true(chain->found > 0);
+}
+
+static void look_ups_find_what_moves_in_a_chain(void **state)
+{
+	(void)state;
+	const struct map_def def = {BPF_MAP_TYPE_HASH, 8, 8, STANDING, 0, 0, 4};
+	cleanup(rig_close) struct rig rig;
+	struct map_inline in;
+	assert_int_equal(rig_open(&rig, &def), 0);
+	struct chain chain = {.map = rig.map};
+	map_inline(rig.map, &in);
+	uint32_t count = 0;
+	for (uint64_t key = 0; count < STANDING; key++)
+		if (in_place_bucket(&in, &key, 1) == in.buckets)
+			chain.keys[count++] = key;
+	run_chain(&chain);
+}
+
+// Hosts of one network: with each that comes and the last that goes, a node does; the network's own
+// prefix, and one over all, stand in between.
+static void look_ups_find_what_stands_among_nodes(void **state)
+{
+	(void)state;
+	const struct map_def def = {
+	        BPF_MAP_TYPE_LPM_TRIE, 8, 8, 2 * STANDING, BPF_F_NO_PREALLOC, 0, 4};
+	cleanup(rig_close) struct rig rig;
+	assert_int_equal(rig_open(&rig, &def), 0);
+	struct chain chain = {.map = rig.map};
+	for (uint32_t i = 0; i < STANDING; i++) { // each in a network of its own, or in four
+		uint8_t key[8] = {32, 0, 0, 0, 10, 0, (uint8_t)(i % 2 ? i % 8 : i), (uint8_t)i};
+		memcpy(&chain.keys[i], key, 8);
+	}
+	run_chain(&chain);
+}
+
 static void *produce(void *argument)
 {
 	struct worker *worker = argument;
@@ -229,6 +320,8 @@ int main(void)
 		        names[i], survives_readers_writers_and_walks, NULL, NULL, (void *)&defs[i]};
 	const struct CMUnitTest others[] = {
 	        cmocka_unit_test(lru_stays_full_under_many_writers),
+	        cmocka_unit_test(look_ups_find_what_moves_in_a_chain),
+	        cmocka_unit_test(look_ups_find_what_stands_among_nodes),
 	        cmocka_unit_test(ringbuf_keeps_each_writer_in_order),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
