@@ -264,7 +264,7 @@ static void sweep(struct combiner *it, uint16_t live)
 	}
 }
 
-static void combine_stretch(struct combiner *it)
+static void combine_stretch(struct combiner *it, bool is_last)
 {
 	uint32_t last = it->count - 1;
 	if (last && insn_is_lddw(&it->insns[last - 1]))
@@ -276,6 +276,8 @@ static void combine_stretch(struct combiner *it)
 		follow(it, (uint16_t)i);
 		i += insn_is_lddw(&it->insns[i]);
 	}
+	if (!is_last)
+		combine_zero_test(it, &it->insns[it->count], &it->facts[it->count]);
 	sweep(it, live);
 }
 
@@ -325,7 +327,7 @@ int combine(const struct generation *generation, const struct analysis *analysis
 		it.facts = facts + i;
 		it.count = end - i;
 		if (worth >= WORTH)
-			combine_stretch(&it);
+			combine_stretch(&it, end == count);
 		end += end == i;
 	}
 	free(changed);

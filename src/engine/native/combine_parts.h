@@ -185,6 +185,9 @@ void combine_word(struct combiner *it, uint16_t at);
 // Where step `at`, a store, can do the work of stores before it.
 void combine_store(struct combiner *it, uint16_t at);
 
+// Where the jump behind the stretch only asks whether bytes that were ored together are zero.
+void combine_zero_test(struct combiner *it, const struct bpf_insn *jump, const struct fact *fact);
+
 // Over the whole program, before all that: what is known to be constant. `changed`: by instruction,
 // whether it was rewritten.
 int combine_constants(const struct generation *generation, const struct analysis *analysis,

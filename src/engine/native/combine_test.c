@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the pass makes of each pattern, as text, and what it must leave alone; then programs at
-// random, which run in the interpreter before and after with the same end.
+// What combine() makes of each pattern, as text, and what it must leave alone.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,93 +13,14 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "ebpf/analysis.h"
-#include "ebpf/disasm.h"
 #include "ebpf/image.h"
 #include "ebpf/object.h"
-#include "ebpf/opcode.h"
 #include "engine/assembler.h"
 #include "engine/bare.h"
 #include "engine/native/combine.h"
-#include "engine/space.h"
+#include "engine/native/combine_kit.h"
 #include "engine/state.h"
 #include "engine/test_kit.h"
-#include "map/map.h"
-
-// A program rewritten, beside what it was.
-struct rewritten {
-	struct analysis *analysis;
-	struct bpf_insn *insns;
-	struct fact *facts;
-	uint32_t count;
-};
-
-static void rewrite(const struct generation *generation, uint32_t index, struct rewritten *it)
-{
-	const struct program *program = &generation->programs[index];
-	struct error err = {0};
-	if (analysis_new(generation->image, index, false, &it->analysis, &err))
-		fail_msg("%s", err.text);
-	it->count = program->insn_count;
-	it->insns = malloc(it->count * sizeof(it->insns[0]));
-	it->facts = malloc(it->count * sizeof(it->facts[0]));
-	assert_non_null(it->insns);
-	assert_non_null(it->facts);
-	memcpy(it->insns, program->insns, it->count * sizeof(it->insns[0]));
-	memcpy(it->facts, it->analysis->facts, it->count * sizeof(it->facts[0]));
-	assert_int_equal(combine(generation, it->analysis, it->insns, it->facts), 0);
-}
-
-static void rewritten_clear(struct rewritten *it)
-{
-	analysis_free(&it->analysis);
-	free(it->insns);
-	free(it->facts);
-}
-
-static bool is_nothing(const struct bpf_insn *insn)
-{
-	return insn->code == (BPF_JMP | BPF_JA) && insn->off == 0;
-}
-
-// Instructions from `from` on, "; " between, without those that do nothing.
-static void print_from(const struct image *image, const struct rewritten *it, uint32_t from,
-        char *text, size_t size)
-{
-	struct image_program program = image->programs[0];
-	size_t used = 0;
-	program.insns = it->insns;
-	text[0] = 0;
-	for (uint32_t i = from; i < it->count && used < size;) {
-		char line[128];
-		uint32_t slots = disasm_insn(image, &program, i, line, sizeof(line));
-		if (!is_nothing(&it->insns[i]))
-			used += (size_t)snprintf(
-			        text + used, size - used, "%s%s", used ? "; " : "", line);
-		i += slots;
-	}
-}
-
-// r6: the packet's data, 48 bytes of which are there; r7 and r8: values of 48 bytes of two maps;
-// r9: the value of a hash that may be the one at r7.
-#define PROLOGUE                                                                                   \
-	"ldxw r6 [r1+0]; ldxw r2 [r1+4]; mov r3 r6; add r3 48; jgt r3 r2 out; stdw [r10-64] 0;"    \
-	"map r1 0; mov r2 r10; add r2 -64; call 1; jeq r0 0 out; mov r7 r0;"                       \
-	"map r1 1; mov r2 r10; add r2 -64; call 1; jeq r0 0 out; mov r8 r0;"                       \
-	"map r1 0; mov r2 r10; add r2 -60; call 1; jeq r0 0 out; mov r9 r0;"                       \
-	"mov r1 0; mov r2 0; mov r3 0; mov r4 0; mov r5 0; ja body;"                               \
-	"out: mov r0 0; exit; body:"
-#define PROLOGUE_SLOTS 35u
-
-static void load_body(struct kit *kit, const char *body)
-{
-	char text[8192];
-	if (!kit->map_count) {
-		kit_map(kit, BPF_MAP_TYPE_ARRAY, 4, 48, 2);
-		kit_map(kit, BPF_MAP_TYPE_ARRAY, 4, 48, 1);
-	}
-	snprintf(text, sizeof(text), "%s %s", PROLOGUE, body);
-	kit_load(kit, text, NULL);
-}
 
 static void check_becomes(const char *body, const char *expected)
 {
@@ -110,7 +30,7 @@ static void check_becomes(const char *body, const char *expected)
 	kit_new(&kit);
 	load_body(&kit, body);
 	rewrite(kit.generation, 0, &it);
-	print_from(kit.generation->image, &it, PROLOGUE_SLOTS, text, sizeof(text));
+	print_from(kit.generation->image, &it, BODY, text, sizeof(text));
 	if (strcmp(text, expected) != 0)
 		fail_msg("%s\n  became   %s\n  not      %s", body, text, expected);
 	rewritten_clear(&it);
@@ -125,11 +45,11 @@ static void check_stays(const char *body)
 	load_body(&kit, body);
 	rewrite(kit.generation, 0, &it);
 	const struct program *program = &kit.generation->programs[0];
-	for (uint32_t i = PROLOGUE_SLOTS; i < it.count; i++) {
+	for (uint32_t i = BODY; i < it.count; i++) {
 		if (memcmp(&it.insns[i], &program->insns[i], sizeof(it.insns[i])) == 0)
 			continue;
 		char text[4096];
-		print_from(kit.generation->image, &it, PROLOGUE_SLOTS, text, sizeof(text));
+		print_from(kit.generation->image, &it, BODY, text, sizeof(text));
 		fail_msg("%s\n  became   %s", body, text);
 	}
 	rewritten_clear(&it);
@@ -274,6 +194,30 @@ PAIRS(drops_what_nobody_reads,
         "ldxb r0 [r6+0]; ldxb r1 [r6+1]; and32 r0 255; mov32 r0 r0; exit",
         "r0 = *(u8 *)(r6 +0); exit",
         "ldxdw r0 [r6+0]; lsh r0 32; rsh r0 32; exit", "r0 = *(u64 *)(r6 +0); w0 = w0; exit")
+#define ADD_BYTE(at) "ldxb r1 [" at "]; or32 r2 r1;"
+PAIRS(asks_words_whether_they_are_zero,
+        "ldxb r1 [r7+0]; ldxb r2 [r7+1]; or32 r2 r1;" ADD_BYTE("r7+2") ADD_BYTE("r7+3")
+        ADD_BYTE("r7+4") ADD_BYTE("r7+5") "and32 r2 255; mov r0 1; jeq32 r2 0 zero; mov r0 2;"
+        "zero: exit",
+        "r2 = *(u32 *)(r7 +0); r1 = *(u16 *)(r7 +4); w2 |= w1; r0 = 1; if w2 == 0x0 goto pc+1;"
+        " r0 = 2; exit",
+        "ldxb r1 [r6+8]; ldxb r2 [r6+4]; or r2 r1;" ADD_BYTE("r6+5") ADD_BYTE("r6+6")
+        ADD_BYTE("r6+7") "mov r0 1; jne r2 0 other; mov r0 2; other: exit",
+        "r2 = *(u32 *)(r6 +4); r1 = *(u8 *)(r6 +8); w2 |= w1; r0 = 1; if r2 != 0x0 goto pc+1;"
+        " r0 = 2; exit")
+
+#define SUM "ldxb r1 [r7+0]; ldxb r2 [r7+1]; or32 r2 r1;" ADD_BYTE("r7+2") ADD_BYTE("r7+3")
+KEPT(leaves_sums_that_are_wanted,
+        SUM ADD_BYTE("r7+4") ADD_BYTE("r7+5") "mov r0 1; jeq32 r2 0 zero; mov r0 r2; zero: exit",
+        SUM ADD_BYTE("r7+4") ADD_BYTE("r7+5") "mov r0 r1; jeq32 r2 0 zero; mov r0 2; zero: exit",
+        SUM ADD_BYTE("r7+4") ADD_BYTE("r7+5") "mov r0 1; jeq32 r2 1 zero; mov r0 2; zero: exit",
+        SUM ADD_BYTE("r7+4") ADD_BYTE("r7+6") "mov r0 1; jeq32 r2 0 zero; mov r0 2; zero: exit",
+        SUM ADD_BYTE("r7+4") ADD_BYTE("r8+5") "mov r0 1; jeq32 r2 0 zero; mov r0 2; zero: exit",
+        SUM ADD_BYTE("r7+4") ADD_BYTE("r7+4") "mov r0 1; jeq32 r2 0 zero; mov r0 2; zero: exit",
+        "ldxb r1 [r6+8]; ldxb r2 [r6+4]; or r2 r1; stb [r6+8] 1;" ADD_BYTE("r6+5") ADD_BYTE("r6+6")
+        ADD_BYTE("r6+7") "mov r0 1; jeq32 r2 0 zero; mov r0 2; zero: exit",
+        SUM "stb [r9+5] 1;" ADD_BYTE("r7+4") ADD_BYTE("r7+5")
+        "mov r0 1; jeq32 r2 0 zero; mov r0 2; zero: exit")
 // clang-format on
 
 // Maps 2 and 3: a global that nobody can change, bytes 1, 2, 3 …, and one that the program can.
@@ -370,8 +314,8 @@ static void find_filter(const char *body, uint32_t *end, uint32_t *size)
 	kit_new(&kit);
 	load_body(&kit, body);
 	rewrite(kit.generation, 0, &it);
-	if (combine_find_filter(it.insns, it.facts, it.count, PROLOGUE_SLOTS, &filter)) {
-		*end = filter.end - PROLOGUE_SLOTS;
+	if (combine_find_filter(it.insns, it.facts, it.count, BODY, &filter)) {
+		*end = filter.end - BODY;
 		*size = filter.size;
 	}
 	rewritten_clear(&it);
@@ -421,277 +365,6 @@ static void leaves_compares_that_are_no_chain(void **state)
 		if (size)
 			fail_msg("%s: a chain of %u bytes", bodies[i], size);
 	}
-}
-
-// Programs at random, of the idioms that are looked for and of what may come between.
-struct writer {
-	char text[16384];
-	size_t used;
-	uint64_t state;
-	uint32_t labels;
-};
-
-static uint32_t pick(struct writer *it, uint32_t below)
-{
-	it->state = it->state * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(it->state >> 33) % below;
-}
-
-__attribute__((format(printf, 2, 3))) static void put(struct writer *it, const char *format, ...)
-{
-	va_list args;
-	va_start(args, format);
-	it->used +=
-	        (size_t)vsnprintf(it->text + it->used, sizeof(it->text) - it->used, format, args);
-	va_end(args);
-	assert_true(it->used < sizeof(it->text));
-}
-
-struct memory {
-	const char *base;
-	int32_t low, high;
-};
-static const struct memory memories[] = {
-        {"r6", 0, 39}, {"r7", 0, 47}, {"r8", 0, 47}, {"r9", 0, 47}, {"r10", -56, -1}};
-
-// A place for `size` bytes, within a few bytes of others.
-static struct memory place(struct writer *it, int32_t size)
-{
-	const struct memory *memory = &memories[pick(it, ARRAY_SIZE(memories))];
-	int32_t low = memory->low + (int32_t)pick(it, 2) * 16 + (int32_t)pick(it, 10);
-	if (low + size > memory->high + 1)
-		low = memory->high + 1 - size;
-	return (struct memory){memory->base, low, low + size};
-}
-
-// A load, at times by another register with the address.
-static void put_load(
-        struct writer *it, const char *size, uint32_t reg, const char *base, int32_t offset)
-{
-	if (pick(it, 4)) {
-		put(it, "ldx%s r%u [%s%+d]\n", size, reg, base, offset);
-		return;
-	}
-	uint32_t other = pick(it, 6);
-	int32_t by = (int32_t)pick(it, 9) - 4;
-	put(it, "mov r%u %s\nadd r%u %d\n", other, base, other, by);
-	put(it, "ldx%s r%u [r%u%+d]\n", size, reg, other, offset - by);
-}
-
-static void put_noise(struct writer *it)
-{
-	static const char *const alu[] = {"add", "sub", "mul", "or", "and", "xor", "mov", "add32",
-	        "or32", "and32", "xor32", "mov32", "mul32"};
-	static const char *const shift[] = {"lsh", "rsh", "arsh", "lsh32", "rsh32", "arsh32"};
-	static const char *const sizes[] = {"b", "h", "w", "dw", "sb", "sh", "sw"};
-	static const int32_t bytes[] = {1, 2, 4, 8, 1, 2, 4};
-	static const char *const swaps[] = {"be16", "be32", "le16", "be64", "neg", "neg32"};
-	uint32_t size = pick(it, 7);
-	struct memory m = place(it, bytes[size]);
-	uint32_t a = pick(it, 6), b = pick(it, 6);
-	switch (pick(it, 10)) {
-	case 0:
-		put(it, "%s r%u r%u\n", alu[pick(it, ARRAY_SIZE(alu))], a, b);
-		break;
-	case 1:
-		put(it, "%s r%u %d\n", alu[pick(it, ARRAY_SIZE(alu))], a,
-		        pick(it, 2) ? (int32_t)pick(it, 3) * 255 : (int32_t)pick(it, 65537) - 1);
-		break;
-	case 2:
-		put(it, "%s r%u %u\n", shift[pick(it, ARRAY_SIZE(shift))], a, pick(it, 4) * 8);
-		break;
-	case 3:
-		put(it, "rsh r%u %u\n", a, pick(it, 2) ? 32 : 7);
-		break;
-	case 4:
-		put(it, "%s r%u\n", swaps[pick(it, ARRAY_SIZE(swaps))], a);
-		break;
-	case 5:
-		put(it, "movs%u r%u r%u\n", 8u << pick(it, 3), a, b);
-		break;
-	case 6:
-		put(it, "ldx%s r%u [%s%+d]\n", sizes[size], a, m.base, m.low);
-		break;
-	case 7:
-		put(it, "stx%s [%s%+d] r%u\n", sizes[size % 4], m.base, m.high - bytes[size % 4],
-		        b);
-		break;
-	case 8:
-		put(it, "st%s [%s%+d] %u\n", sizes[size % 4], m.base, m.high - bytes[size % 4],
-		        pick(it, 3) * 127);
-		break;
-	default:
-		put(it, "j%s r%u r%u skip%u\n", pick(it, 2) ? "gt" : "eq", a, b, it->labels);
-		for (uint32_t i = pick(it, 3); i--;)
-			put(it, "add r%u 1\n", pick(it, 6));
-		put(it, "skip%u:\n", it->labels++);
-		break;
-	}
-}
-
-static void maybe_noise(struct writer *it)
-{
-	if (!pick(it, 6))
-		put_noise(it);
-}
-
-// Bytes in some order: 0, 1, 2 …, or down, or shuffled by a few.
-static void shuffle(struct writer *it, uint32_t *order, uint32_t count)
-{
-	bool down = pick(it, 2);
-	for (uint32_t i = 0; i < count; i++)
-		order[i] = down ? count - 1 - i : i;
-	for (uint32_t n = pick(it, 3); n--;) {
-		uint32_t i = pick(it, count), k = pick(it, count), kept = order[i];
-		order[i] = order[k];
-		order[k] = kept;
-	}
-}
-
-static void put_word(struct writer *it)
-{
-	uint32_t size = 2u << pick(it, 3), order[8], sum = pick(it, 3), part = 3 + pick(it, 3);
-	bool big = !pick(it, 4);
-	struct memory m = place(it, (int32_t)size);
-	const char *wide = size < 8 && pick(it, 2) ? "32" : "";
-	shuffle(it, order, size);
-	for (uint32_t i = 0; i < size; i++) {
-		uint32_t reg = i ? part : sum, byte = order[i];
-		put_load(it, "b", reg, m.base, m.low + (int32_t)byte);
-		maybe_noise(it);
-		uint32_t shift = 8 * (big ? size - 1 - byte : byte);
-		if (shift)
-			put(it, "lsh%s r%u %u\n", wide, reg, shift);
-		if (i)
-			put(it, "%s%s r%u r%u\n", pick(it, 2) ? "or" : "add", wide, sum, reg);
-	}
-}
-
-static void put_copy(struct writer *it)
-{
-	static const char *const sizes[] = {"b", "h", "w"};
-	uint32_t each = 1u << pick(it, 3), count = 2 + pick(it, 16 / each - 1), order[16];
-	struct memory from = place(it, (int32_t)(each * count));
-	struct memory to = place(it, (int32_t)(each * count));
-	const char *size = sizes[__builtin_ctz(each)];
-	shuffle(it, order, count);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t reg = pick(it, 6);
-		int32_t at = (int32_t)(order[i] * each);
-		put_load(it, size, reg, from.base, from.low + at);
-		maybe_noise(it);
-		put(it, "stx%s [%s%+d] r%u\n", size, to.base, to.low + at, reg);
-	}
-}
-
-static void put_parts(struct writer *it)
-{
-	uint32_t size = 2u << pick(it, 3), order[8], from = pick(it, 3), part = 3 + pick(it, 3);
-	struct memory m = place(it, (int32_t)size);
-	shuffle(it, order, size);
-	for (uint32_t i = 0; i < size; i++) {
-		put(it, "mov%s r%u r%u\n", pick(it, 2) ? "" : "32", part, from);
-		if (order[i])
-			put(it, "rsh r%u %u\n", part, 8 * order[i]);
-		put(it, "stxb [%s%+d] r%u\n", m.base, m.low + (int32_t)order[i], part);
-		maybe_noise(it);
-	}
-}
-
-// The same, the word shifted where it is.
-static void put_shifts(struct writer *it)
-{
-	uint32_t size = 2u << pick(it, 3), from = pick(it, 6);
-	struct memory m = place(it, (int32_t)size);
-	const char *wide = size < 8 && pick(it, 2) ? "32" : "";
-	for (uint32_t i = 0; i < size; i++) {
-		if (i)
-			put(it, "rsh%s r%u 8\n", wide, from);
-		put(it, "stxb [%s%+d] r%u\n", m.base, m.low + (int32_t)i, from);
-		maybe_noise(it);
-	}
-}
-
-static void write_program(struct writer *it)
-{
-	it->used = it->labels = 0;
-	for (uint32_t n = 1 + pick(it, 8); n--;) {
-		void (*const idioms[])(struct writer *) = {
-		        put_word, put_copy, put_parts, put_shifts, put_noise};
-		idioms[pick(it, ARRAY_SIZE(idioms))](it);
-	}
-	for (uint32_t r = 1; r < 6; r++)
-		put(it, "mul r0 31\nadd r0 r%u\n", r);
-	for (int32_t at = -56; at < 0; at += 8)
-		put(it, "ldxdw r1 [r10%+d]\nmul r0 31\nadd r0 r1\n", at);
-	put(it, "stxdw [r6+40] r0\nmov r0 2\nexit\n");
-}
-
-// What a run leaves behind.
-struct end {
-	struct verdict verdict;
-	struct engine_stats stats;
-	uint8_t packet[64], values[3][48];
-};
-
-static void run_once(struct kit *kit, const char *body, bool combined, struct end *end)
-{
-	struct engine_stats before = *engine_stats(kit->engine);
-	load_body(kit, body);
-	const uint32_t keys[] = {0, 1, 0};
-	for (uint32_t i = 0; i < 3; i++) {
-		uint8_t value[48];
-		for (uint32_t k = 0; k < sizeof(value); k++)
-			value[k] = (uint8_t)(k * 5 + i * 77 + 3);
-		assert_int_equal(
-		        map_write(generation_map(kit->generation, i / 2), &keys[i], value, 0), 0);
-	}
-	if (combined) {
-		struct program *program = &kit->generation->programs[0];
-		struct rewritten it;
-		rewrite(kit->generation, 0, &it);
-		memcpy(program->insns, it.insns, it.count * sizeof(it.insns[0]));
-		rewritten_clear(&it);
-	}
-	end->verdict = kit_run(kit, 64);
-	end->stats = *engine_stats(kit->engine);
-	end->stats.instructions -= before.instructions;
-	end->stats.packets -= before.packets;
-	end->stats.helper_calls -= before.helper_calls;
-	memcpy(end->packet, kit_bytes(kit), sizeof(end->packet));
-	for (uint32_t i = 0; i < 3; i++)
-		assert_int_equal(map_read(generation_map(kit->generation, i / 2), &keys[i],
-		                         end->values[i], 0),
-		        0);
-}
-
-static void ends_as_before(void **state)
-{
-	static struct writer writer;
-	const char *count = getenv("RAIO_COMBINE_PROGRAMS");
-	const char *seed = getenv("RAIO_COMBINE_SEED");
-	struct kit kit;
-	kit_new(&kit);
-	for (int n = count ? atoi(count) : 1500, i = 0; i < n; i++) {
-		struct end before, after;
-		memset(&before, 0, sizeof(before));
-		memset(&after, 0, sizeof(after));
-		writer.state = (seed ? strtoull(seed, NULL, 0) : 1) * 1000003 + (uint64_t)i;
-		write_program(&writer);
-		run_once(&kit, writer.text, false, &before);
-		run_once(&kit, writer.text, true, &after);
-		if (before.verdict.verdict != XDP_PASS)
-			fail_msg("program %d does not run to its end:\n%s", i, writer.text);
-		if (memcmp(&before, &after, sizeof(before)) == 0)
-			continue;
-		struct rewritten it;
-		char text[8192];
-		load_body(&kit, writer.text);
-		rewrite(kit.generation, 0, &it);
-		print_from(kit.generation->image, &it, PROLOGUE_SLOTS, text, sizeof(text));
-		fail_msg("program %d ends otherwise:\n%s\nbecame\n%s", i, writer.text, text);
-	}
-	kit_free(&kit);
 }
 
 // Slots of each function that are reached and still do something, at most.
@@ -753,6 +426,8 @@ int main(void)
 	        cmocka_unit_test(leaves_stores_that_are_read_between),
 	        cmocka_unit_test(stores_past_what_lies_elsewhere),
 	        cmocka_unit_test(drops_what_nobody_reads),
+	        cmocka_unit_test(asks_words_whether_they_are_zero),
+	        cmocka_unit_test(leaves_sums_that_are_wanted),
 	        cmocka_unit_test(knows_what_frozen_globals_hold),
 	        cmocka_unit_test(decides_jumps_on_constants),
 	        cmocka_unit_test(keeps_constants_where_all_ways_agree),
@@ -761,7 +436,6 @@ int main(void)
 	        cmocka_unit_test(writes_operands_as_immediates),
 	        cmocka_unit_test(finds_chains_of_compares),
 	        cmocka_unit_test(leaves_compares_that_are_no_chain),
-	        cmocka_unit_test(ends_as_before),
 	        cmocka_unit_test(shortens_the_shipped_functions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
