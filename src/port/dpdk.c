@@ -59,8 +59,12 @@ struct dpdk {
 	char name[NAME_SIZE], driver[NAME_SIZE];
 };
 
+// Kept out of the loop over a burst, whose counters it would push out of the registers: 1.6 of 24
+// ns a packet, wire over net_null.
+#define RARE __attribute__((noinline, cold))
+
 // A packet that is not one frame of ours is copied into one.
-static bool adopt(struct port *port, struct rte_mbuf *mbuf, struct packet *packet)
+RARE static bool adopt(struct port *port, struct rte_mbuf *mbuf, struct packet *packet)
 {
 	bool fits = mbuf->pkt_len <= PACKET_MAX;
 	bool taken = fits && frames_take(port->memory, packet, 1);
@@ -75,15 +79,11 @@ static bool adopt(struct port *port, struct rte_mbuf *mbuf, struct packet *packe
 	return taken;
 }
 
-// What is not fit to be a packet is dropped. False then.
-static bool is_fit(struct port *port, const struct packet *packet)
+RARE static void refuse(struct port *port, const struct packet *packet)
 {
-	uint32_t size = packet_size(packet);
-	if (size >= ETHERNET_MIN && size <= PACKET_MAX)
-		return true;
-	count(size > PACKET_MAX ? &port->stats.rx_oversize : &port->stats.rx_runt, 1);
+	bool oversize = packet_size(packet) > PACKET_MAX;
+	count(oversize ? &port->stats.rx_oversize : &port->stats.rx_runt, 1);
 	port_waste(port, packet);
-	return false;
 }
 
 // Takes `n` mbufs over. Returns how many became packets.
@@ -110,9 +110,12 @@ static uint32_t take(struct port *port, uint32_t n, struct packet *packets)
 		packet->port = number;
 		packet->out = 0;
 		packet->arrival_ns = now_ns;
-		if (!is_fit(port, packet))
+		uint32_t size = packet_size(packet);
+		if (size < ETHERNET_MIN || size > PACKET_MAX) {
+			refuse(port, packet);
 			continue;
-		bytes += packet_size(packet);
+		}
+		bytes += size;
 		made++;
 	}
 	count(&port->stats.rx_packets, made);

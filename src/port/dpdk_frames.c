@@ -197,5 +197,6 @@ bool dpdk_frames_has(const struct dpdk_frames *frames, uint32_t count)
 {
 	const struct rte_mempool_cache *cache =
 	        rte_mempool_default_cache(frames->pool, rte_lcore_id());
-	return packet_memory_free_count(frames->memory) + (cache ? cache->len : 0) >= count;
+	uint32_t here = cache ? cache->len : 0;
+	return here >= count || here + packet_memory_free_count(frames->memory) >= count;
 }
