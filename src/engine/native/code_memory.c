@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -73,6 +74,12 @@ static int reserve(struct code_memory *memory)
 {
 	static const char advice[] = "programs are interpreted, which is slower; allow it to run "
 	                             "them as machine code";
+	struct rlimit limit; // of files; to go over it is a signal
+	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < CODE_MEMORY_SIZE)
+		return error_set(&memory->refused, EFBIG,
+		        "no room for machine code: files may have %llu bytes here (ulimit -f), "
+		        "it takes %u; %s",
+		        (unsigned long long)limit.rlim_cur, CODE_MEMORY_SIZE, advice);
 	memory->fd = memfd_create("raio-code", MFD_CLOEXEC);
 	if (memory->fd < 0 || ftruncate(memory->fd, CODE_MEMORY_SIZE))
 		return error_set(&memory->refused, errno,

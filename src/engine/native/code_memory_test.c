@@ -289,7 +289,7 @@ static int check_refused(void)
 
 #define NO_LIMIT 77
 
-// What a child finds that may open no more files, or map no more memory.
+// What a child finds that may open no more files, write no large ones, or map no more memory.
 static int child_with_limit(int what, rlim_t value, int (*check)(void))
 {
 	pid_t child = fork();
@@ -328,6 +328,7 @@ static rlim_t memory_limit(uint64_t more)
 static void a_space_without_executable_memory_says_why(void **state)
 {
 	assert_int_equal(child_with_limit(RLIMIT_NOFILE, 3, check_refused), 0);
+	assert_int_equal(child_with_limit(RLIMIT_FSIZE, 1u << 20, check_refused), 0);
 	rlim_t limit = memory_limit((4ull << 30) + (32u << 20)); // a space, and little more
 	if (limit)
 		assert_int_equal(child_with_limit(RLIMIT_AS, limit, check_refused), 0);
