@@ -19,8 +19,9 @@
 #include "engine/way.h"
 #include "map/map.h"
 
-#define FILL      0xa5
-#define SIZE_MOST 256u // of a packet whose size is by chance
+#define FILL         0xa5
+#define SIZE_MOST    256u // of a packet whose size is by chance
+#define ENTRIES_MOST 512u // of a map that are looked at
 
 enum part {
 	PART_REFUSAL,
@@ -190,7 +191,8 @@ static void add_map(struct diff_outcome *outcome, uint32_t index, struct map *ma
 	}
 	if (def->key_size + size > sizeof(entry))
 		return;
-	for (int r = map_next_key(map, NULL, next); !r; r = map_next_key(map, entry, next)) {
+	for (int r = map_next_key(map, NULL, next); !r && records++ < ENTRIES_MOST;
+	        r = map_next_key(map, entry, next)) {
 		memcpy(entry, next, def->key_size);
 		if (map_read(map, entry, entry + def->key_size, 0) == 0)
 			add_part(outcome, PART_ENTRY, index, entry, def->key_size + size);

@@ -21,7 +21,7 @@ struct error;
 struct image;
 struct diff_side;
 
-#define DIFF_BURST_MAX 8u
+#define DIFF_BURST_MAX 16u
 
 struct diff_setup {
 	// A new image of the program, the same each time. NULL with the reason where it makes none.

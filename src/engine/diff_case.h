@@ -4,7 +4,7 @@
 //
 //	# Why it is here.
 //	case NAME
-//	run bursts=2 burst=4 size=64 budget=100 seed=7 carry churn    (each may be left out)
+//	run bursts=2 burst=4 size=64 budget=100 seed=7 carry churn large    (each may be left out)
 //		instructions (assembler.h); maps are those of random_program.h
 //	second
 //		the second program, for tail calls

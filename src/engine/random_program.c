@@ -15,6 +15,8 @@
 #include "engine/bare.h"
 #include "engine/random_writer.h"
 
+#define LARGE 20000u // entries
+
 static void put_piece(struct writer *w)
 {
 	switch (pick(w, w->is_free ? 22 : 16)) {
@@ -113,6 +115,7 @@ void random_program_write(
 	put_end(w);
 	if (!w->is_free)
 		return;
+	program->large = one_in(w, 8);
 	program->second = program->count;
 	put_start(w);
 	for (uint32_t n = 1 + pick(w, 4); n; n--)
@@ -159,8 +162,12 @@ struct image *random_program_image(const struct random_program *program, struct 
 		return NULL;
 	}
 	mark_used(program, used);
-	for (uint32_t i = 0; i < RANDOM_MAPS; i++)
+	for (uint32_t i = 0; i < RANDOM_MAPS; i++) {
 		image->maps[i].is_template = !used[i];
+		if (program->large && random_maps[i].max_entries >= RANDOM_ENTRIES &&
+		        i < RANDOM_PROGRAMS)
+			image->maps[i].max_entries = LARGE;
+	}
 	if (used[RANDOM_PROGRAMS] && program->second &&
 	        !fill_slots(&image->maps[RANDOM_PROGRAMS])) {
 		image_free(&image);

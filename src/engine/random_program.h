@@ -27,6 +27,7 @@ struct random_program {
 	bool kept[RANDOM_INSNS_MAX]; // writes what others may read: not to be left out
 	uint32_t count;
 	uint32_t second; // where a second program begins, for tail calls; 0: there is none
+	bool large;      // its maps are so large that engines fetch what they need ahead
 };
 
 // The maps that all of them may use.

@@ -40,6 +40,7 @@ static void leave_out(
 	}
 	memset(to, 0, sizeof(*to));
 	to->count = (uint32_t)count;
+	to->large = from->large;
 	to->second = (uint32_t)place[from->second];
 	for (uint32_t i = 0; i < from->count; i++) {
 		const struct bpf_insn *insn = &from->insns[i];
