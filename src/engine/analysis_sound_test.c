@@ -5,9 +5,10 @@
 // garbage in every register that it holds for unused, and in every frame that it says needs not be
 // clean: it must end as before.
 //
-//	analysis_sound_test [SECONDS [SEED]]
+//	analysis_sound_test [SECONDS [SEED [OBJECT…]]]
 //
-// It prints its seed and, where the pass was wrong, the program.
+// OBJECTs are programs as clang makes them, over packets that are nearly sound; SEED 0 is one by
+// chance. It prints its seed and, where the pass was wrong, the program.
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,15 +17,19 @@ static void before_step(void *engine, const void *insn, void *registers);
 #include "engine/interpreter.c"
 
 #include "base/buffer.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "ebpf/analysis_parts.h"
 #include "ebpf/disasm.h"
+#include "ebpf/object.h"
 #include "engine/diff.h"
 #include "engine/random_program.h"
 #include "engine/way.h"
 
-#define SECONDS 5
+#define SECONDS     5
+#define OBJECT_RUNS 40u
 
 enum mode { MODE_PLAIN, MODE_CHECK, MODE_GARBAGE };
 
@@ -336,40 +341,109 @@ static void before_step(void *context, const void *at, void *registers)
 	test.depth = engine->depth;
 }
 
+// What a program is made of: a random one, or an object file.
+struct maker {
+	const struct random_program *program;
+	const void *object;
+	size_t size;
+};
+
 static struct image *make_image(void *context, struct error *err)
 {
-	return random_program_image(context, err);
+	const struct maker *maker = context;
+	struct image *image = NULL;
+	if (maker->program)
+		return random_program_image(maker->program, err);
+	object_read(maker->object, maker->size, NULL, NULL, 0, &image, err);
+	return image;
 }
 
-static void run_program(struct diff_side *side, uint64_t seed, struct diff_outcome outcomes[2])
+static void run_both(
+        struct diff_side *side, const struct diff_setup *setup, struct diff_outcome outcomes[2])
+{
+	for (enum mode mode = MODE_CHECK; mode <= MODE_GARBAGE; mode++) {
+		forget();
+		test.mode = mode;
+		diff_run(side, setup, &outcomes[mode - MODE_CHECK]);
+	}
+	if (diff_same(&outcomes[0], &outcomes[1]))
+		return;
+	struct image *image = setup->make(setup->context, NULL);
+	struct buffer text = {0};
+	disasm_program(image, &image->programs[0], &text);
+	fprintf(stderr, "%.*s\nseed %llu: garbage where nothing should matter changed the end\n",
+	        (int)text.size, (const char *)text.data, (unsigned long long)test.seed);
+	diff_print(stderr, "plain", &outcomes[0], "garbage", &outcomes[1]);
+	exit(1);
+}
+
+static void run_random(struct diff_side *side, uint64_t seed, struct diff_outcome outcomes[2])
 {
 	static struct random_program program;
+	struct maker maker = {.program = &program};
 	struct random random = {seed | 1};
 	test.seed = seed;
 	test.random = random;
 	random_program_write(
 	        &program, &random, random_pick(&random, 4) ? RANDOM_FREE : RANDOM_FOR_KERNEL);
 	const struct diff_setup setup = {.make = make_image,
-	        .context = &program,
+	        .context = &maker,
 	        .seed = seed,
 	        .budget = 20000,
 	        .bursts = 2,
 	        .burst = 4,
 	        .size = random_pick(&random, 2) ? RANDOM_PACKET_SIZE : 0};
-	for (enum mode mode = MODE_CHECK; mode <= MODE_GARBAGE; mode++) {
-		forget();
-		test.mode = mode;
-		diff_run(side, &setup, &outcomes[mode - MODE_CHECK]);
+	run_both(side, &setup, outcomes);
+}
+
+// Ethernet, perhaps with tags; IPv4, IPv6 or ARP; TCP, UDP or ICMP.
+static uint32_t make_packet(struct random *random, uint8_t bytes[256])
+{
+	static const uint8_t types[][2] = {{0x08, 0x00}, {0x08, 0x00}, {0x86, 0xdd}, {0x08, 0x06}};
+	static const uint8_t protocols[] = {6, 17, 1, 4, 47, 58, 44, 0};
+	uint32_t kind = random_pick(random, 4), at = 12;
+	memset(bytes, 0, 256);
+	for (uint32_t i = 0; i < 256; i++)
+		bytes[i] = (uint8_t)random_pick(random, random_pick(random, 2) ? 4 : 256);
+	for (uint32_t tags = random_pick(random, 4); tags > 1; tags--, at += 4) {
+		bytes[at] = tags == 2 ? 0x81 : 0x88;
+		bytes[at + 1] = tags == 2 ? 0x00 : 0xa8;
 	}
-	if (diff_same(&outcomes[0], &outcomes[1]))
-		return;
-	struct image *image = random_program_image(&program, NULL);
-	struct buffer text = {0};
-	disasm_program(image, &image->programs[0], &text);
-	fprintf(stderr, "%.*s\nseed %llu: garbage where nothing should matter changed the end\n",
-	        (int)text.size, (const char *)text.data, (unsigned long long)seed);
-	diff_print(stderr, "plain", &outcomes[0], "garbage", &outcomes[1]);
-	exit(1);
+	memcpy(bytes + at, types[kind], 2);
+	at += 2;
+	uint8_t protocol = protocols[random_pick(random, sizeof(protocols))];
+	if (kind == 2) {
+		bytes[at] = 0x60;
+		bytes[at + 6] = protocol;
+		at += 40;
+	} else if (kind != 3) {
+		uint32_t words = random_pick(random, 3) ? 5 : 5 + random_pick(random, 11);
+		bytes[at] = (uint8_t)(0x40 | words);
+		bytes[at + 6] = 0;
+		bytes[at + 9] = protocol;
+		at += 4 * words;
+	}
+	bytes[at + 12] = (uint8_t)(random_pick(random, 16) << 4);
+	return 14 + random_pick(random, 200);
+}
+
+static void run_object(
+        struct diff_side *side, struct maker *maker, uint64_t seed, struct diff_outcome outcomes[2])
+{
+	struct random random = {seed | 1};
+	uint8_t bytes[256];
+	test.seed = seed;
+	test.random = random;
+	const struct diff_setup setup = {.make = make_image,
+	        .context = maker,
+	        .seed = seed,
+	        .size = make_packet(&random, bytes),
+	        .bytes = bytes,
+	        .budget = 20000,
+	        .bursts = 3,
+	        .burst = 2,
+	        .churn = true};
+	run_both(side, &setup, outcomes);
 }
 
 int main(int argc, char **argv)
@@ -379,15 +453,27 @@ int main(int argc, char **argv)
 	struct error err = {0};
 	uint64_t start = clock_ns(), programs = 0;
 	uint64_t seconds = argc > 1 ? strtoull(argv[1], NULL, 0) : SECONDS;
-	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : start;
+	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
+	seed = seed ? seed : start;
 	printf("seed %llu\n", (unsigned long long)seed);
 	fflush(stdout);
 	if (diff_side_new(engine_way(0), &side, &err)) {
 		fprintf(stderr, "%s\n", err.text);
 		return 1;
 	}
+	for (int i = 3; i < argc; i++) {
+		autofree uint8_t *object = NULL;
+		struct maker maker = {0};
+		if (file_read(argv[i], OBJECT_SIZE_MAX, &object, &maker.size, &err)) {
+			fprintf(stderr, "%s\n", err.text);
+			return 1;
+		}
+		maker.object = object;
+		for (uint32_t n = 0; n < OBJECT_RUNS; n++)
+			run_object(side, &maker, seed + n * 2654435761u, outcomes);
+	}
 	do {
-		run_program(side, seed + programs * 2654435761u, outcomes);
+		run_random(side, seed + programs * 2654435761u, outcomes);
 		programs++;
 	} while (clock_ns() - start < seconds * 1000000000u);
 	forget();
