@@ -219,7 +219,7 @@ static void mutate_once(struct writer *w)
 		break;
 	case 3:
 		if (kind == KIND_ALU && insn->imm)
-			insn->imm += (int32_t)pick(w, 3) - 1;
+			insn->imm = (int32_t)((uint32_t)insn->imm + pick(w, 3) - 1);
 		break;
 	case 4: // gone
 		if (kind != KIND_CALL)
