@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One suite for every driver, named on the command line: port_conformance_test
-// null|gen|pcap|tap|af_xdp|dpdk-null|dpdk-ring|dpdk-pcap.
+// null|gen|pcap|tap|af_xdp|dpdk-null|dpdk-ring|dpdk-pcap|dpdk-af_xdp.
 //
 //	port under test <---- wire ----> far side
 //	pcap IN,OUT                      the two files
@@ -71,7 +71,7 @@ static bool is_pcap(void)
 
 static bool has_interface(void)
 {
-	return is("tap") || is("af_xdp");
+	return is("tap") || is("af_xdp") || is("dpdk-af_xdp");
 }
 
 static void run(const char *command)
@@ -168,10 +168,10 @@ static struct port *open_port(uint32_t expected)
 		open_far("far0");
 		return port;
 	}
-	if (is("af_xdp")) {
+	if (is("af_xdp") || is("dpdk-af_xdp")) {
 		run("ip link add near0 mtu 1750 type veth peer name far0 mtu 1750 && "
 		    "ip link set near0 up && ip link set far0 up");
-		port = must_open("af_xdp:near0");
+		port = must_open(is_dpdk() ? "dpdk:net_af_xdp0,iface=near0" : "af_xdp:near0");
 		open_far("far0");
 		return port;
 	}
@@ -226,7 +226,7 @@ static void close_port(struct port **port)
 		close(far);
 	far = -1;
 	looped = NULL;
-	if (is("af_xdp"))
+	if (has_interface())
 		(void)!system("ip link del near0 2>/dev/null");
 	assert_int_equal(packet_memory_free_count(memory), FRAMES);
 }
@@ -523,7 +523,7 @@ static void outlives_its_interface(void **state)
 {
 	char text[160];
 	int fds[2];
-	if (!has_interface())
+	if (!has_interface() || is_dpdk()) // DPDK does not tell
 		return;
 	struct port *port = open_port(0);
 	feed(0, 5);
