@@ -146,16 +146,18 @@ static int write_at(int fd, const uint8_t *bytes, size_t size, size_t at)
 }
 
 // What was written is what all cores run.
-static void publish(uint8_t *start, size_t size)
+static void publish(const struct code_memory *memory, uint8_t *start, size_t size)
 {
 	__builtin___clear_cache((char *)start, (char *)start + size);
 #ifdef __aarch64__
 	// qemu-aarch64 before 8.1 ignores that, and sees no write that does not go through the
-	// mapping. Mapping the pages where they are is nothing to Linux, and makes it look again.
-	uintptr_t page = (uintptr_t)start & -(uintptr_t)PAGE, end = (uintptr_t)start + size;
-	size_t pages = (end - page + PAGE - 1) & -(size_t)PAGE;
-	mremap((void *)page, pages, pages, 0);
+	// mapping. Mapping the same pages once more, which Linux does at once or, behind a filter
+	// of system calls, not at all, makes it look again.
+	uint8_t *page = start - (uintptr_t)start % PAGE;
+	mmap(page, (size_t)(start + size - page), PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED,
+	        memory->fd, page - memory->code);
 #endif
+	(void)memory;
 	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
 }
 
@@ -244,7 +246,7 @@ int code_memory_put(struct code_memory *memory, const struct code *code, const u
 		return error_set(err, -rc, "cannot write %u bytes of machine code: %s", whole,
 		        strerror(-rc));
 	}
-	publish(to, whole);
+	publish(memory, to, whole);
 	*block = to;
 	return 0;
 }
@@ -263,7 +265,7 @@ void code_memory_drop(struct code_memory *memory, const uint8_t *block)
 		uint32_t size = end - at < sizeof(traps) ? end - at : sizeof(traps);
 		write_at(memory->fd, traps, size, at); // the memory is there
 	}
-	publish(memory->code + start, end - start);
+	publish(memory, memory->code + start, end - start);
 	pthread_mutex_lock(&memory->lock);
 	uint32_t place = find(memory, start);
 	memory->used -= end - start;
