@@ -22,7 +22,8 @@
 #include "card/listen.h"
 #include "card/test_images.h"
 
-static bool through_client; // set by main()
+static enum engine_kind kind; // of the soft card's engines
+static bool through_client;   // set by main()
 
 // A card under test; with a server thread where it is reached through the protocol.
 struct bench {
@@ -46,7 +47,7 @@ static void bench_open_with(
 	struct error err = {0};
 	*bench = (struct bench){.listen_fd = -1};
 	const struct soft_card_options options = {
-	        .port_specs = specs, .port_count = count, .worker_count = workers};
+	        .port_specs = specs, .port_count = count, .worker_count = workers, .engine = kind};
 	struct card *card = NULL;
 	if (soft_card_new(&options, &card, &err))
 		fail_msg("%s", err.text);
@@ -575,5 +576,7 @@ int main(int argc, char **argv)
 	        cmocka_unit_test(loses_and_reorders_nothing_over_many_swaps),
 	};
 	through_client = argc > 1 && strcmp(argv[1], "client") == 0;
+	if (argc > 2 && (!engine_kind_of(argv[2], &kind) || !engine_kind_offered(kind)))
+		return 77; // no native engine for this machine
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,17 +192,20 @@ static void takes_over_a_stale_socket_but_not_a_served_one(void **state)
 
 static void says_what_is_wrong_with_its_arguments(void **state)
 {
+	static const char *const options[] = {"--workers", "--frames", "--engine"};
 	int status;
 	pid_t pid = start("nonsense:1", "null");
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WEXITSTATUS(status), 1);
-	pid = fork();
-	if (!pid) {
-		execl(program, program, "--workers", "x", NULL);
-		_exit(127);
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		pid = fork();
+		if (!pid) {
+			execl(program, program, options[i], "x", NULL);
+			_exit(127);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WEXITSTATUS(status), 2);
 	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(WEXITSTATUS(status), 2);
 }
 
 // A namespace of our own; "skipped" where that is not allowed.

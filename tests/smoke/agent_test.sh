@@ -125,6 +125,8 @@ echo "two agents"
 [ $? -eq 4 ] && grep -q 'another raiod uses the state' two || fail "a second raiod on the state: $(cat two)"
 "$build/raiod" --sockte x >two 2>&1
 [ $? -eq 2 ] || fail "a wrong option is no usage error"
+"$build/raiod" --socket "$dir/s3" --state "$dir/s3state" --engine fast >two 2>&1
+[ $? -eq 2 ] && grep -q 'best, native or interpreter' two || fail "raiod --engine fast: $(cat two)"
 ask 200 '"state":"running"' GET /v1/runs/r2
 
 echo "the card is killed"
