@@ -268,9 +268,7 @@ static int watch(struct shared *shared, double seconds)
 		return 1;
 	}
 	if (child == 0) {
-		status = run_until(shared, end);
-		fflush(NULL);
-		_exit(status);
+		exit(run_until(shared, end));
 	}
 	if (waitpid(child, &status, 0) != child)
 		return 1;
