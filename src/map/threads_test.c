@@ -248,6 +248,56 @@ static void look_ups_find_what_moves_in_a_chain(void **state)
 	run_chain(&chain);
 }
 
+// Keys of two words that are alike, in few places that are used again and again: no look-up may
+// take the first word of one and the second of another for a key.
+static void *read_mixed(void *argument)
+{
+	struct chain *chain = argument;
+	map_lookup_fn lookup = map_lookup_function(chain->map);
+	uint64_t seed = (uintptr_t)&seed | 1;
+	uint32_t wrong = 0, found = 0;
+	while (!__atomic_load_n(&chain->stop, __ATOMIC_RELAXED)) {
+		uint64_t key[2] = {rig_random(&seed) % 4, rig_random(&seed) % 4};
+		map_enter();
+		if (lookup(chain->map, key, 0))
+			*(key[0] == key[1] ? &found : &wrong) += 1;
+		map_leave();
+	}
+	__atomic_fetch_add(&chain->wrong, wrong, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&chain->found, found, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void *change_mixed(void *argument)
+{
+	struct chain *chain = argument;
+	uint64_t seed = (uintptr_t)&seed | 1;
+	while (!__atomic_load_n(&chain->stop, __ATOMIC_RELAXED)) {
+		uint64_t word = rig_random(&seed) % 4, key[2] = {word, word};
+		map_update(chain->map, key, &word, BPF_ANY, 0);
+		map_delete(chain->map, key);
+	}
+	return NULL;
+}
+
+static void look_ups_find_no_mixture_of_keys(void **state)
+{
+	(void)state;
+	const struct map_def def = {BPF_MAP_TYPE_HASH, 16, 8, 2, 0, 0, 4};
+	cleanup(rig_close) struct rig rig;
+	pthread_t threads[4];
+	assert_int_equal(rig_open(&rig, &def), 0);
+	struct chain chain = {.map = rig.map};
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_create(&threads[i], NULL, i % 2 ? read_mixed : change_mixed, &chain);
+	usleep(RUN_MS * 1000);
+	__atomic_store_n(&chain.stop, 1, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(chain.wrong, 0);
+	assert_true(chain.found > 0);
+}
+
 // Hosts of one network: with each that comes and the last that goes, a node does; the network's own
 // prefix, and one over all, stand in between.
 static void look_ups_find_what_stands_among_nodes(void **state)
@@ -321,6 +371,7 @@ int main(void)
 	const struct CMUnitTest others[] = {
 	        cmocka_unit_test(lru_stays_full_under_many_writers),
 	        cmocka_unit_test(look_ups_find_what_moves_in_a_chain),
+	        cmocka_unit_test(look_ups_find_no_mixture_of_keys),
 	        cmocka_unit_test(look_ups_find_what_stands_among_nodes),
 	        cmocka_unit_test(ringbuf_keeps_each_writer_in_order),
 	};
