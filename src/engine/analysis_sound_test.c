@@ -45,7 +45,7 @@ static struct {
 	struct knowledge programs[2];
 	struct random random;
 	uint64_t seed;
-	uint64_t steps, accesses, proven;
+	uint64_t loaded, steps, accesses, proven;
 	// The instruction before.
 	const struct bpf_insn *insn;
 	const struct program *program;
@@ -384,16 +384,20 @@ static void run_random(struct diff_side *side, uint64_t seed, struct diff_outcom
 	struct random random = {seed | 1};
 	test.seed = seed;
 	test.random = random;
-	random_program_write(
-	        &program, &random, random_pick(&random, 4) ? RANDOM_FREE : RANDOM_FOR_KERNEL);
+	uint32_t kind = random_pick(&random, 8);
+	if (kind < 4)
+		random_program_write_dense(&program, &random);
+	else
+		random_program_write(&program, &random, kind < 7 ? RANDOM_FREE : RANDOM_FOR_KERNEL);
 	const struct diff_setup setup = {.make = make_image,
 	        .context = &maker,
 	        .seed = seed,
-	        .budget = 20000,
+	        .budget = kind < 4 ? 500 : 5000,
 	        .bursts = 2,
 	        .burst = 4,
 	        .size = random_pick(&random, 2) ? RANDOM_PACKET_SIZE : 0};
 	run_both(side, &setup, outcomes);
+	test.loaded += outcomes[0].loaded;
 }
 
 // Ethernet, perhaps with tags; IPv4, IPv6 or ARP; TCP, UDP or ICMP.
@@ -477,9 +481,11 @@ int main(int argc, char **argv)
 		programs++;
 	} while (clock_ns() - start < seconds * 1000000000u);
 	forget();
-	printf("%llu programs, %llu steps, %llu accesses, %llu of them proven\n",
-	        (unsigned long long)programs, (unsigned long long)test.steps,
-	        (unsigned long long)test.accesses, (unsigned long long)test.proven);
+	printf("%llu programs, %llu of them loaded, %llu steps, %llu accesses, %llu of them "
+	       "proven\n",
+	        (unsigned long long)programs, (unsigned long long)test.loaded,
+	        (unsigned long long)test.steps, (unsigned long long)test.accesses,
+	        (unsigned long long)test.proven);
 	diff_outcome_free(&outcomes[0]);
 	diff_outcome_free(&outcomes[1]);
 	diff_side_free(&side);

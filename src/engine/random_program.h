@@ -55,6 +55,8 @@ enum random_style {
 };
 void random_program_write(
         struct random_program *program, struct random *random, enum random_style style);
+// Short ones, all joins of paths, for what is said of programs beforehand (random_dense.c).
+void random_program_write_dense(struct random_program *program, struct random *random);
 // The image of a program; maps that it does not name are left out. NULL where it makes none.
 struct image *random_program_image(const struct random_program *program, struct error *err);
 
