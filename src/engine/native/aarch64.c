@@ -183,21 +183,17 @@ void a64_put_constant(struct code *code, uint32_t d, uint64_t value)
 void a64_put_add(struct code *code, uint32_t d, uint32_t n, int64_t value, bool wide)
 {
 	uint64_t size = value < 0 ? -(uint64_t)value : (uint64_t)value;
-	uint32_t insn = (value < 0 ? INSN_SUB_I : INSN_ADD_I) | a64_width(wide) | n << 5 | d;
-	if (size < 1 << 12) {
-		a64_put(code, insn | (uint32_t)size << 10);
-	} else if (size < 1 << 24) {
-		a64_put(code, insn | 1 << 22 | (uint32_t)(size >> 12) << 10);
-		if (size & 0xfff)
-			a64_put_add(code, d, d, value < 0 ? -(int64_t)(size & 0xfff) : size & 0xfff,
-			        wide);
-	} else {
-		a64_put_constant(code, LARGE, wide ? (uint64_t)value : (uint32_t)value);
-		if (wide)
-			a64_put_3(code, INSN_ADD_EXTENDED | WIDE, d, n, LARGE);
-		else
-			a64_put_3(code, INSN_ADD, d, n, LARGE);
+	uint32_t insn = (value < 0 ? INSN_SUB_I : INSN_ADD_I) | a64_width(wide) | d;
+	uint32_t low = size & 0xfff, high = (uint32_t)(size >> 12);
+	if (size < 1 << 24) {
+		if (high)
+			a64_put(code, insn | 1 << 22 | high << 10 | n << 5);
+		if (low || !high)
+			a64_put(code, insn | low << 10 | (high ? d : n) << 5);
+		return;
 	}
+	a64_put_constant(code, LARGE, wide ? (uint64_t)value : (uint32_t)value);
+	a64_put_3(code, wide ? INSN_ADD_EXTENDED | WIDE : INSN_ADD, d, n, LARGE);
 }
 
 // d = base + index
