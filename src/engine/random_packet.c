@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packet: tests of its end in all the shapes that compilers give them, accesses behind them,
-// copies byte by byte, helpers that move it. Free programs now and then get the test wrong.
+// helpers that move it. Free programs now and then get the test wrong.
 #include "engine/random_writer.h"
 
-static void put_ends(struct writer *w)
+void put_ends(struct writer *w)
 {
 	put_load(w, BPF_DW, 1, BPF_REG_10, CONTEXT_AT);
 	put_load(w, BPF_W, 2, 1, 0);
@@ -12,7 +12,7 @@ static void put_ends(struct writer *w)
 
 // Jumps where r4 > r3 (or r4 >= r3), by one of the ways to say so; free programs may say something
 // else. Returns where the jump stands.
-static uint32_t put_test(struct writer *w)
+uint32_t put_test(struct writer *w)
 {
 	uint32_t at = w->program->count;
 	if (w->is_free && one_in(w, 25)) {
@@ -96,83 +96,6 @@ void put_variable_offset(struct writer *w)
 	uint32_t at = put_test(w);
 	for (uint32_t n = 1 + pick(w, 2); n; n--)
 		put_access(w, 2, 0, need, false);
-	patch_jump(w, at);
-}
-
-struct place {
-	unsigned reg;
-	int at;
-};
-
-// The packet (r2), the stack or a value that is held: `size` bytes of one of them.
-static struct place any_place(struct writer *w, int size)
-{
-	unsigned value = held_register(w, HELD_VALUE);
-	switch (pick(w, 4)) {
-	case 0:
-		return (struct place){BPF_REG_10, -64 + (int)pick(w, (uint32_t)(65 - size))};
-	case 1:
-		if (value && w->extent[value] >= size) {
-			uint32_t room = (uint32_t)(w->extent[value] - size + 1);
-			return (struct place){value, (int)pick(w, room)};
-		}
-		// fall through
-	default:
-		return (struct place){2, (int)pick(w, (uint32_t)(33 - size))};
-	}
-}
-
-// Pairs of load and store, or all loads first, as far as registers go; a jump may lead into the
-// middle.
-static void put_pairs(struct writer *w, struct place from, struct place to, int size, int unit)
-{
-	static const int sizes[] = {[1] = BPF_B, [2] = BPF_H, [4] = BPF_W};
-	uint32_t into = 0;
-	int order = (int)pick(w, 3), held = 0;
-	if (one_in(w, 5)) {
-		into = w->program->count;
-		put(w, BPF_JMP | BPF_JSET | BPF_K, any_register(w), 0, 0, 1);
-	}
-	for (int i = 0; i < size; i += unit) {
-		int at = order == 2 ? size - unit - i : i; // downwards
-		unsigned reg = 4 + (unsigned)(order == 1 && (i / unit) % 2);
-		put_load(w, sizes[unit], reg, from.reg, from.at + at);
-		if (order == 1 && (i / unit) % 2 == 0 && i + unit < size) {
-			held = at; // the other of the two is loaded first
-			continue;
-		}
-		put_store(w, sizes[unit], to.reg, to.at + at, reg);
-		if (order == 1 && (i / unit) % 2)
-			put_store(w, sizes[unit], to.reg, to.at + held, 4);
-		if (into && i >= size / 2) {
-			patch_jump(w, into);
-			into = 0;
-		}
-	}
-	if (into)
-		patch_jump(w, into);
-}
-
-// A copy in small units, as compilers make of headers that are not aligned. Source and destination
-// may overlap.
-void put_copy(struct writer *w)
-{
-	static const int units[] = {1, 1, 1, 2, 4};
-	int unit = units[pick(w, 5)], size = unit * (2 + (int)pick(w, 7));
-	size = size > 24 ? 24 : size;
-	size -= size % unit;
-	put_ends(w);
-	put_move(w, 4, 2);
-	put_add(w, 4, 32);
-	uint32_t at = put_test(w);
-	struct place from = any_place(w, size), to = any_place(w, size);
-	if (from.reg == to.reg && pick(w, 2)) { // neighbours
-		int limit = from.reg == 2 ? 32 - size : from.reg == BPF_REG_10 ? -size : 0;
-		int by = (int)pick(w, 2 * (uint32_t)unit + 1) - unit;
-		if (limit && from.at + by <= limit && from.at + by >= (limit < 0 ? -64 : 0))
-			to.at = from.at + by;
-	}
-	put_pairs(w, from, to, size, unit);
 	patch_jump(w, at);
 }
 

@@ -19,7 +19,7 @@
 
 static void put_piece(struct writer *w)
 {
-	switch (pick(w, w->is_free ? 22 : 16)) {
+	switch (pick(w, w->is_free ? 25 : 19)) {
 	case 0:
 		put_branch(w);
 		break;
@@ -66,9 +66,18 @@ static void put_piece(struct writer *w)
 		put_simple(w);
 		break;
 	case 16:
-		put_tail_call(w);
+		put_gather(w);
 		break;
 	case 17:
+		put_scatter(w);
+		break;
+	case 18:
+		put_compare(w);
+		break;
+	case 19:
+		put_tail_call(w);
+		break;
+	case 20:
 		put_redirect(w);
 		break;
 	default:

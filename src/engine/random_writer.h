@@ -70,16 +70,23 @@ void put_atomic(struct writer *w, unsigned base, int at, int room);
 void put_packet(struct writer *w);
 void put_held_packet(struct writer *w);
 void put_variable_offset(struct writer *w);
-void put_copy(struct writer *w);
 void put_move_packet(struct writer *w);
 void forget_packet(struct writer *w); // no pointer to it holds any more
+
+void put_ends(struct writer *w);     // r2 = data, r3 = data_end
+uint32_t put_test(struct writer *w); // jumps where r4 is beyond r3; returns where, to be patched
+
+// random_bytes.c
+void put_copy(struct writer *w);
+void put_gather(struct writer *w);
+void put_scatter(struct writer *w);
+void put_compare(struct writer *w);
 
 // random_map.c
 void put_map(struct writer *w);
 void put_held_value(struct writer *w);
 void put_global(struct writer *w);
 void put_spill(struct writer *w);
-void put_wild_map(struct writer *w);
 
 // random_call.c
 void put_helper(struct writer *w);
