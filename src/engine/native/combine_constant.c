@@ -358,15 +358,15 @@ static void find_leaders(struct constants *it)
 		const struct bpf_insn *insn = &it->insns[i];
 		if (it->facts[i].reached && is_jump(insn) && !insn_is_nothing(insn))
 			led[target_of(insn, i)] = true;
-		i += insn_is_lddw(insn);
 	}
 	for (uint32_t i = 0; i < it->count; i++) {
+		if (!it->facts[i].leader || led[i])
+			continue;
 		const struct bpf_insn *before = i ? &it->insns[i - 1] : NULL;
 		bool follows = !before || opcode_of(before)->kind == KIND_EXIT ||
 		               opcode_of(before)->kind == KIND_CALL ||
 		               (is_jump(before) && !insn_is_nothing(before));
-		if (!led[i] && !follows)
-			it->facts[i].leader = false;
+		it->facts[i].leader = follows;
 	}
 }
 
@@ -399,12 +399,12 @@ int combine_constants(const struct generation *generation, const struct analysis
 	uint32_t *state_of = calloc(count + 1, sizeof(*state_of));
 	bool *entered = calloc(count + 1, sizeof(*entered));
 	for (uint32_t i = 0; entered && i < count; i++) {
-		if (is_jump(&insns[i])) {
-			int64_t target = target_of(&insns[i], i);
-			jumps++;
-			entered[target] |= target <= i;
-		}
-		i += insn_is_lddw(&insns[i]);
+		if (!is_jump(&insns[i]))
+			continue;
+		int64_t target = target_of(&insns[i], i);
+		jumps++;
+		if (target <= i)
+			entered[target] = true;
 	}
 	for (uint32_t i = 0; entered && i < analysis->function_count; i++)
 		entered[analysis->functions[i].insn] = true;

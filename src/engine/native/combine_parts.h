@@ -57,6 +57,16 @@ static inline struct word word_cut(struct word word, uint32_t size)
 		word.low &= UINT64_MAX >> (64 - 16 * size);
 	return word;
 }
+// All bytes up by `bytes` (0 to 7), zeros below.
+static inline struct word word_shift(struct word word, uint32_t bytes)
+{
+	uint32_t by = bytes * 16;
+	if (by == 0)
+		return word;
+	if (by >= 64)
+		return (struct word){0, word.low << (by - 64)};
+	return (struct word){word.low << by, word.high << by | word.low >> (64 - by)};
+}
 static inline struct word word_of_value(uint32_t value)
 {
 	return (struct word){LANES * (value << 3) + 0x0003000200010000ull,

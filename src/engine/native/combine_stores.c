@@ -3,16 +3,16 @@
 // holds them all, or of a word that is loaded at once where the last byte was.
 #include "engine/native/combine_parts.h"
 
-#define LOOK_BACK 24u // steps that touch memory: keeps time linear
+#define LOOK_BACK 16u // steps that touch memory: keeps time linear
 #define AROUND    7   // bytes before and behind the last store that may be merged with it
 #define BYTES     (2 * AROUND + 8)
 
-// The bytes around the last store, from AROUND below it.
+// The bytes around the last store, from AROUND below it, and the stores there that can be moved to
+// it, itself the first. Masks of bytes: what these write, and what is touched between.
 struct surroundings {
-	uint16_t stores[BYTES]; // which store writes it, if that can be moved to the last one
-	uint16_t bytes[BYTES];  // what it writes
-	uint32_t written;       // mask of bytes with a store
-	uint32_t blocked;       // mask of bytes that are touched between
+	uint16_t stores[BYTES];
+	uint8_t lows[BYTES]; // where each begins
+	uint32_t count, written, blocked;
 };
 
 // The stores that become one, at `at`.
@@ -39,30 +39,32 @@ static void look_at(
 		return;
 	}
 	around->written |= mask;
-	for (int64_t i = start; i < end; i++) {
-		around->stores[i] = at;
-		around->bytes[i] = word_byte(step->word, (uint32_t)(i - low));
-	}
+	around->lows[around->count] = (uint8_t)low;
+	around->stores[around->count++] = at;
 }
 
 // Whether there is another store to merge with.
-static bool look_around(const struct combiner *it, uint16_t at, struct surroundings *around)
+static bool look_around(struct combiner *it, uint16_t at, struct surroundings *around)
 {
 	const struct step *last = &it->steps[at];
 	const struct fact *fact = &it->facts[at];
 	int64_t from = last->access.offset - AROUND;
-	around->written = around->blocked = 0;
+	around->count = around->written = around->blocked = 0;
 	look_at(it, at, from, around);
-	uint32_t seen = 0;
-	for (uint16_t i = last->memory; i != NO_STEP && seen < LOOK_BACK; i = it->steps[i].memory) {
+	uint16_t *link = &it->steps[at].memory;
+	for (uint32_t seen = 0; *link != NO_STEP && seen < LOOK_BACK;) {
+		uint16_t i = *link;
 		const struct step *step = &it->steps[i];
-		seen++;
-		if (!step->access.size)
+		if (!step->access.size) { // it has gone: not to be seen again
+			*link = step->memory;
 			continue;
+		}
 		if (step->access.root == last->access.root)
 			look_at(it, i, from, around);
 		else if (may_overlap(it, &step->access, &it->facts[i], &last->access, fact))
 			break;
+		link = &it->steps[i].memory;
+		seen++;
 	}
 	return (around->written >> (AROUND - 1) & 1) ||
 	       (around->written >> (AROUND + last->access.size) & 1);
@@ -75,7 +77,6 @@ static bool merge_of(const struct combiner *it, uint16_t at, const struct surrou
 	const struct step *last = &it->steps[at];
 	const struct fact *fact = &it->facts[at];
 	uint32_t all = (1u << size) - 1;
-	uint64_t halves[2] = {0};
 	if ((around->written >> start & all) != all)
 		return false;
 	merge->at = at;
@@ -86,21 +87,23 @@ static bool merge_of(const struct combiner *it, uint16_t at, const struct surrou
 	// Parts of keys on the stack may live in registers (slots.c): nothing may straddle two.
 	if (fact->region == VALUE_STACK && (size > 4 || merge->offset % size))
 		return false;
-	for (uint32_t i = 0; i < size; i++) {
-		uint16_t store = around->stores[start + i];
-		halves[i / 4] |= (uint64_t)around->bytes[start + i] << i % 4 * 16;
-		if (store == at || (i && store == around->stores[start + i - 1]))
+	merge->word = word_shift(word_cut(last->word, last->access.size), AROUND - start);
+	for (uint32_t i = 1; i < around->count; i++) {
+		uint32_t low = around->lows[i];
+		const struct step *step = &it->steps[around->stores[i]];
+		const struct fact *other = &it->facts[around->stores[i]];
+		uint32_t high = low + step->access.size;
+		if (high <= start || low >= start + size)
 			continue;
-		const struct step *step = &it->steps[store];
-		const struct fact *other = &it->facts[store];
-		if (step->access.offset < merge->offset ||
-		        step->access.offset + step->access.size > merge->offset + size ||
-		        other->region != fact->region || other->map != fact->map)
+		if (low < start || high > start + size || other->region != fact->region ||
+		        other->map != fact->map)
 			return false;
-		merge->members[merge->member_count++] = store;
+		struct word part = word_shift(word_cut(step->word, step->access.size), low - start);
+		merge->word.low |= part.low;
+		merge->word.high |= part.high;
+		merge->members[merge->member_count++] = around->stores[i];
 		merge->by_branch |= other->by_branch;
 	}
-	merge->word = (struct word){halves[0], halves[1]};
 	int64_t off = it->insns[at].off + merge->offset - last->access.offset;
 	return merge->member_count && off >= INT16_MIN && off <= INT16_MAX;
 }

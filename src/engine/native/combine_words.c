@@ -95,16 +95,6 @@ static struct word merged(
 	return word;
 }
 
-static struct word shifted_left(struct word word, uint32_t bytes)
-{
-	uint32_t by = bytes * 16;
-	if (by == 0)
-		return word;
-	if (by >= 64)
-		return (struct word){0, word.low << (by - 64)};
-	return (struct word){word.low << by, word.high << by | word.low >> (64 - by)};
-}
-
 static struct word shifted_right(struct word word, uint32_t bytes)
 {
 	uint32_t by = bytes * 16;
@@ -136,7 +126,7 @@ static struct word word_of_alu(const struct combiner *it, uint16_t at, uint32_t 
 	case BPF_ADD:
 		return merged(BPF_OP(insn->code), dst, src, otherwise, size);
 	case BPF_LSH:
-		return by_bytes ? word_cut(shifted_left(dst, bytes), size) : otherwise;
+		return by_bytes ? word_cut(word_shift(dst, bytes), size) : otherwise;
 	case BPF_RSH:
 		return by_bytes ? shifted_right(word_cut(dst, size), bytes) : otherwise;
 	default:
