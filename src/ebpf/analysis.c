@@ -27,7 +27,7 @@ const char *access_reason_text(enum access_reason reason)
 	        [REASON_UNTYPED] = "through a pointer from memory or a helper, or a number",
 	        [REASON_NOT_TESTED] = "not tested against data_end",
 	        [REASON_MOVED] = "through a pointer from before a helper moved the packet",
-	        [REASON_NULL] = "look-up's result not tested",
+	        [REASON_NULL] = "may be 0 and is not tested",
 	        [REASON_UNBOUNDED] = "offset without a bound that fits",
 	        [REASON_BEYOND] = "always outside",
 	        [REASON_READ_ONLY] = "programs may not access it so",

@@ -40,8 +40,8 @@ enum value_kind {
 struct value {
 	uint8_t kind;
 	bool by_branch; // the bounds hold because of a branch: a CPU may run ahead of it
-	uint16_t map;
-	uint32_t id; // of the unknown part of a packet pointer: equal ids, equal parts; 0 = none
+	uint16_t map;   // or ANALYSIS_MAPS
+	uint32_t id;    // of what is not known: equal ids of one place, equal parts; 0 = none
 	int64_t min, max;
 };
 
@@ -50,10 +50,10 @@ enum access_reason {
 	REASON_UNTYPED,    // the pointer came from memory, from a helper, or is a number
 	REASON_NOT_TESTED, // of the packet: bytes not tested against data_end
 	REASON_MOVED,      // of the packet: the pointer was made before a helper moved the packet
-	REASON_NULL,       // the look-up's result was not tested
+	REASON_NULL,       // a pointer that may be 0 was not tested
 	REASON_UNBOUNDED,  // the offset has no bound, or its bound is too large
 	REASON_BEYOND,     // always outside: of the value, the stack, the context
-	REASON_READ_ONLY,  // a write into what programs may not write
+	REASON_READ_ONLY,  // programs may not write it, or not read it
 	REASON_ATOMIC,     // alignment is not known
 	REASON_COUNT,
 };

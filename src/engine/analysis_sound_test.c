@@ -117,11 +117,10 @@ static bool is_map_value(const struct engine *engine, uint64_t number, const str
 		bool is_meant = value->map & MAP_MIXED || value->map == i;
 		if (!map || !map->address || !is_meant)
 			continue;
-		uint64_t first = number - (uint64_t)value->max,
-		         last = number - (uint64_t)value->min;
-		bool aligned = value->min != value->max || (last - map->address) % 8 == 0;
-		if (last >= map->address && first + map->value_size <= map->address + map->size &&
-		        aligned)
+		int64_t start = map->address, end = start + map->size;
+		int64_t first = (int64_t)number - value->max, last = (int64_t)number - value->min;
+		bool aligned = value->min != value->max || (last - start) % 8 == 0;
+		if (last >= start && first + map->value_size <= end && aligned)
 			return true;
 	}
 	return false;

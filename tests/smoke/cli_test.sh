@@ -84,6 +84,8 @@ expect 0 'wireless created' "$raio" create wireless "$source/functions/wire/wire
 expect 0 'filter' "$raio" list
 expect 0 '"name": "filter"' "$raio" describe fil -o json
 expect 0 'forward' "$raio" describe fil
+expect 0 ' 0 checked as they run' "$raio" check fil
+expect 3 'no function' "$raio" check zzz
 "$raio" __complete -- describe fi | grep -q '^filter' || fail 'completion knows live names'
 
 echo "wrong uses of an agent have their exit codes"
