@@ -184,6 +184,7 @@ static void follow_memory(struct combiner *it, uint16_t at)
 	step->is_load = opcode->kind != KIND_STORE;
 	step->base = step->is_load ? insn->src_reg : insn->dst_reg;
 	step->off = insn->off;
+	step->offset = fact->offset;
 	step->holder = at;
 	step->base_maker = step->is_load ? step->src : step->dst;
 	bool has_one_base = fact->region == VALUE_PACKET || fact->region == VALUE_STACK ||

@@ -101,6 +101,7 @@ struct step {
 	uint16_t base_maker; // of a load's address, as the program had it: the step that made
 	int16_t off;         // register `base`, and insn->off
 	uint8_t base;
+	int32_t offset; // the fact's, as the program had it
 	bool is_load; // the program's
 	bool is_gone;
 };

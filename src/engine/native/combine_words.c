@@ -271,7 +271,7 @@ bool load_run(struct combiner *it, const struct run *run, uint16_t at, uint8_t r
 	struct fact *fact = &it->facts[at];
 	bool leader = fact->leader;
 	*fact = it->facts[like];
-	fact->offset += (int32_t)(run->offset - from->origin.offset);
+	fact->offset = from->offset + (int32_t)(run->offset - from->origin.offset);
 	fact->by_branch = run->by_branch;
 	fact->leader = leader;
 	it->insns[at] =
