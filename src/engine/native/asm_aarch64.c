@@ -115,6 +115,13 @@ void asm_alu_constant(struct code *code, uint8_t op, enum reg dst, int32_t value
 	case BPF_SUB:
 		a64_put_add(code, d, n, -(int64_t)value, wide);
 		return;
+	case BPF_MUL:
+		if (value > 0 && !(value & (value - 1))) {
+			put_shift(code, BPF_LSH, d, n, (uint32_t)__builtin_ctz((uint32_t)value),
+			        wide);
+			return;
+		}
+		break;
 	case BPF_LSH:
 	case BPF_RSH:
 	case BPF_ARSH:
