@@ -569,14 +569,17 @@ again:
 }
 
 // The first key behind `after` (NULL: any) in the bucket at `at`, or else the first of the buckets
-// that follow.
+// that follow. A bucket that is come to counts as its places; one that the walk stands in, as one.
 static int walk(
         const struct hash *hash, uint64_t at, const void *after, void *next, uint64_t *steps)
 {
 	for (; at <= hash->mask; at += hash->bucket_size, after = NULL) {
-		if (!*steps)
+		uint64_t places = after ? 1 : SLOTS;
+		if (*steps < places) {
+			*steps = 0;
 			return -EAGAIN;
-		--*steps;
+		}
+		*steps -= places;
 		if (chain_next(hash, (struct bucket *)(hash->buckets + at), after, next))
 			return 0;
 	}

@@ -423,8 +423,12 @@ static void count_entry(const struct lpm *lpm, uint32_t entry, uint64_t limit, u
 		count_entry(lpm, load_acquire(&node[i]), limit, count);
 }
 
+// A rule of up to SHORT_BITS has the price of one of a bit more, which writes the most: shorter
+// prefixes never cost less.
 uint64_t trie_effort(const struct lpm *lpm, const uint8_t *data, uint32_t length, uint64_t limit)
 {
+	if (length <= SHORT_BITS && lpm->root_bits > SHORT_BITS)
+		return 1u << (lpm->root_bits - SHORT_BITS - 1);
 	struct table table = first_table(lpm, length);
 	uint32_t index = root_index(data, table.end / 8);
 	uint64_t count = 0;
