@@ -48,7 +48,7 @@ static const struct trait traits[] = {
 
 struct dpdk {
 	uint16_t id;
-	bool configured, started;
+	bool started;
 	const struct trait *trait;
 	struct rte_device *device;
 	struct dpdk_frames *frames;
@@ -231,7 +231,7 @@ static void dpdk_describe(struct port *port, char *text, uint32_t size)
 	struct rte_eth_link link = {0};
 	rte_eth_link_get_nowait(dpdk->id, &link);
 	snprintf(text, size, "dpdk %s, driver %s, %s%s%s", dpdk->name, dpdk->driver,
-	        link.link_status ? rte_eth_link_speed_to_str(link.link_speed) : "no carrier",
+	        link.link_status ? rte_eth_link_speed_to_str(link.link_speed) : "link not up yet",
 	        dpdk->own ? ", copied" : "", rte_eal_has_hugepages() ? ", huge pages" : "");
 }
 
@@ -267,7 +267,7 @@ static void stop(struct port *port)
 		size_t size = (size_t)packet_memory_frame_count(port->memory) * FRAME_SIZE;
 		uint8_t *memory = packet_memory_host(port->memory);
 		rte_eth_dev_close(dpdk->id);
-		if (dpdk->frames)
+		if (dpdk->frames && dpdk->frames->users == 1) // else others reach it by that, too
 			rte_dev_dma_unmap(dpdk->device, memory, (uint64_t)memory, size);
 		rte_dev_remove(dpdk->device);
 	}
@@ -339,15 +339,19 @@ static int find_device(struct dpdk *dpdk, const char *devargs, struct error *err
 		return dpdk_error(err, status == -1 ? EINVAL : -status,
 		        "DPDK cannot make the device of “%.96s”", devargs);
 	dpdk->id = RTE_MAX_ETHPORTS;
-	RTE_ETH_FOREACH_MATCHING_DEV(id, devargs, &iterator)
-	if (dpdk->id == RTE_MAX_ETHPORTS)
-		dpdk->id = id;
-	if (dpdk->id == RTE_MAX_ETHPORTS)
-		return dpdk_error(err, ENODEV,
-		        "DPDK made no network device of %s: is it one, and is its driver "
-		        "(a package librte-net-…) there?",
-		        dpdk->name);
-	return 0;
+	RTE_ETH_FOREACH_MATCHING_DEV(id, devargs, &iterator) // all of them, or it leaks
+	{
+		if (dpdk->id == RTE_MAX_ETHPORTS)
+			dpdk->id = id;
+	}
+	if (dpdk->id != RTE_MAX_ETHPORTS)
+		return 0;
+	if (rte_eal_hotplug_remove("vdev", dpdk->name))
+		rte_eal_hotplug_remove("pci", dpdk->name);
+	return dpdk_error(err, ENODEV,
+	        "DPDK made no network device of %s: is it one, and is its driver (a package "
+	        "librte-net-…) there?",
+	        dpdk->name);
 }
 
 // Memory of the driver's own, where packets stand behind their mbufs: in one piece, without the

@@ -46,11 +46,14 @@ static struct {
 static void take_line(void)
 {
 	eal.line[eal.line_size] = '\0';
-	if (eal.line_size && !*eal.said)
-		memcpy(eal.said, eal.line, sizeof(eal.said));
-	if (eal.line_size)
-		log_warning("dpdk: %s", eal.line);
+	bool is_empty = !eal.line_size;
 	eal.line_size = 0;
+	// A driver that could serve other processes says that it cannot: they are switched off.
+	if (is_empty || strstr(eal.line, "mp action"))
+		return;
+	if (!*eal.said)
+		memcpy(eal.said, eal.line, sizeof(eal.said));
+	log_warning("dpdk: %s", eal.line);
 }
 
 static ssize_t take_log(void *cookie, const char *text, size_t size)

@@ -499,6 +499,8 @@ static void explains_what_is_wrong_with_a_spec(void **state)
 		{"dpdk-null", "dpdk:net_wormhole0", ENODEV, "no driver for net_wormhole0"},
 		{"dpdk-null", "dpdk:net_null0,sise=3", EINVAL, "DPDK says"},
 		{"dpdk-null", "dpdk:crypto_null0", ENODEV, "no network device"},
+		{"dpdk-null", "dpdk:crypto_null0", ENODEV,
+		        "no network device"}, // nothing is left of the first
 		{"dpdk-null", "dpdk:fffe:00:1f.7", ENODEV, "no PCI device"},
 		{"dpdk-null", "dpdk:fe:1f.7", ENODEV, "no PCI device"},
 		{"dpdk-null", "dpdk:net_af_xdp0,iface=none0", EINVAL, "none0"},
