@@ -349,7 +349,7 @@ static void compile_exit(struct compiler *compiler, uint32_t at)
 	compile_end(compiler);
 }
 
-static void compile_insn(struct compiler *compiler, uint32_t at)
+void compile_insn(struct compiler *compiler, uint32_t at)
 {
 	const struct bpf_insn *insn = &compiler->insns[at];
 	switch (opcode_of(insn)->kind) {
@@ -436,7 +436,7 @@ static void compile_prologue(struct compiler *compiler)
 		        compile_resume(compiler, function->insn));
 }
 
-static void compile_stubs(struct compiler *compiler)
+void compile_stubs(struct compiler *compiler)
 {
 	for (uint32_t i = 0; i < compiler->stub_count; i++) {
 		struct stub stub = compiler->stubs[i]; // the table may move
@@ -492,6 +492,7 @@ void compiler_clear(struct compiler *compiler)
 	free(compiler->need);
 	free(compiler->labels);
 	free(compiler->slots_live);
+	free(compiler->depths);
 	free(compiler->stubs);
 }
 
@@ -530,6 +531,8 @@ int compile_program(struct compiler *compiler, struct uses *uses)
 			compile_burst_tail(compiler, uses);
 		}
 	}
+	if (!r && compiler->in_loop && !compiler->verify)
+		r = compile_ahead(compiler);
 	if (compiler->failed)
 		r = -ENOMEM;
 	return r;

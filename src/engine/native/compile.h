@@ -33,6 +33,10 @@ struct slot {
 	uint32_t size; // at most 8
 };
 
+#define AHEAD_ROUNDS  4u // the place of a look-up, then its value; the same for a second look-up
+#define AHEAD_MAPS    4u
+#define AHEAD_ENTRIES 16384u // of a map that is worth it
+
 // What a generation's programs want set for each packet.
 struct uses {
 	uint32_t context;    // fields of xdp_md by offset / 4; UINT32_MAX: all
@@ -40,7 +44,12 @@ struct uses {
 	bool budget;         // what is left of it, in memory
 	bool windows;        // packet_start and packet_end, for checked accesses
 	bool holds;          // locks or records that must be let go
-	bool needs_clean;    // the entry wants a clean frame
+	// The large maps that compile_ahead() comes to first, and second.
+	struct {
+		const struct map *maps[AHEAD_MAPS];
+		uint32_t count;
+	} large[AHEAD_ROUNDS / 2];
+	bool needs_clean; // the entry wants a clean frame
 };
 
 struct compiler;
@@ -84,6 +93,12 @@ struct compiler {
 	uint32_t slot_count;
 	uint32_t *slots_live; // by instruction: mask of slots whose bytes are read from there on
 
+	uint32_t ahead;                // which round of compile_ahead(); 0: none
+	uint32_t rounds[AHEAD_ROUNDS]; // labels
+	uint32_t depth;                // large maps that it has come through here, at least
+	uint8_t *depths;               // the same at leaders that it jumps to
+	struct uses *uses;
+
 	struct lazy lazy[ANALYSIS_REGISTERS];
 	bool skip_jump; // the look-up before has taken this jump already
 	struct stub *stubs;
@@ -121,6 +136,8 @@ void counts_end(struct compiler *compiler);          // from there to the engine
 uint32_t counts_edge(struct compiler *compiler, uint32_t insn, uint32_t target);
 
 uint32_t compile_label(struct compiler *compiler, uint32_t insn);
+void compile_insn(struct compiler *compiler, uint32_t at);
+void compile_stubs(struct compiler *compiler);
 struct stub *compile_stub(struct compiler *compiler, uint32_t insn,
         void (*emit)(struct compiler *, const struct stub *));
 // The label of code that hands over to the interpreter at `insn`, which has not run yet.
@@ -156,7 +173,8 @@ void compile_thunks(struct compiler *compiler);
 // Whether it never comes to a helper either, which would look at the budget.
 bool compile_map_in_place(const struct compiler *compiler, uint32_t insn);
 bool compile_map_inlines(const struct compiler *compiler, uint32_t insn);
-bool compile_map(struct compiler *compiler, uint32_t insn); // false: it is none
+bool compile_map(struct compiler *compiler, uint32_t insn);       // false: it is none
+bool compile_map_ahead(struct compiler *compiler, uint32_t insn); // false: stop behind it
 // Bytes of the key of a map operation with a known map and a key at a known place of the stack; 0
 // for any other call.
 uint32_t compile_map_key(const struct compiler *compiler, uint32_t insn);
@@ -169,6 +187,9 @@ const struct slot *slot_of(
 uint32_t slots_overlapping(const struct compiler *compiler, int64_t offset, uint32_t size);
 void slots_spill(struct compiler *compiler, uint32_t mask);
 void slots_fill(struct compiler *compiler, uint32_t mask);
+
+// compile_ahead.c: only where the first function stands in the loop. -ENOMEM.
+int compile_ahead(struct compiler *compiler);
 
 // compile_burst.c
 void compile_uses(const struct compiler *compiler, struct uses *uses);       // adds one program's

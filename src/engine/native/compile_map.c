@@ -53,6 +53,7 @@ static bool find_lookup(const struct compiler *compiler, uint32_t insn, struct l
 	       lookup->path.path == MAP_PATH_LPM;
 }
 
+// flags: what it answers where there is no port; VALID_FLAGS + 1: R3 says as it runs.
 static bool find_redirect(
         const struct compiler *compiler, uint32_t insn, struct map_inline *path, uint32_t *flags)
 {
@@ -61,10 +62,11 @@ static bool find_redirect(
 	if (!map || map->type != BPF_MAP_TYPE_DEVMAP)
 		return false;
 	const struct value *value = &call->args[2];
-	if (value->kind != VALUE_SCALAR || value->min != value->max || value->min & ~VALID_FLAGS)
+	bool known = value->kind == VALUE_SCALAR && value->min == value->max;
+	if (known && value->min & ~VALID_FLAGS)
 		return false;
 	map_inline(map->map, path);
-	*flags = (uint32_t)value->min;
+	*flags = known ? (uint32_t)value->min : VALID_FLAGS + 1;
 	return path->path == MAP_PATH_DEVMAP;
 }
 
@@ -88,7 +90,9 @@ bool compile_map_in_place(const struct compiler *compiler, uint32_t insn)
 	struct lookup lookup;
 	if (find_lookup(compiler, insn, &lookup))
 		return lookup.path.path != MAP_PATH_LPM;
-	return compile_map_inlines(compiler, insn);
+	struct map_inline path;
+	uint32_t flags;
+	return find_redirect(compiler, insn, &path, &flags) && flags <= VALID_FLAGS;
 }
 
 // Bytes [at, at + size) of the key, size up to 8, padded with zeros.
@@ -151,6 +155,8 @@ static bool jumps_at_null(const struct compiler *compiler, uint32_t insn, uint32
 {
 	const struct bpf_insn *jump = &compiler->insns[insn + 1];
 	*target = insn + 2 + (uint32_t)(int32_t)jump->off;
+	if (compiler->ahead) // it goes from leader to leader, and stubs stand behind all of them
+		return false;
 	return jump->code == (BPF_JMP | BPF_JEQ | BPF_K) && jump->dst_reg == BPF_REG_0 &&
 	       !jump->imm && jump->off && !compiler->facts[insn + 1].leader &&
 	       compiler->facts[*target].reached && compiler->facts[insn + 2].reached;
@@ -210,16 +216,10 @@ static void lookup_array(struct compiler *compiler, const struct lookup *lookup)
 }
 
 // The helper, from code that counts it as done in place: what it charges itself is seen at once.
-static void emit_helper(struct compiler *compiler, const struct stub *stub)
+static void call_helper(struct compiler *compiler, uint32_t insn)
 {
-	uint32_t insn = stub->insn, next = insn + 1;
+	uint32_t next = insn + 1;
 	struct pending behind = compiler->pending[next];
-	struct lookup lookup;
-	if (!find_lookup(compiler, insn, &lookup))
-		return;
-	const struct call_fact *call = analysis_call(compiler->analysis, insn);
-	compiler->lazy[1] = (struct lazy){LAZY_CONSTANT, (int64_t)handle_of_map(call->args[0].map)};
-	compiler->lazy[2] = (struct lazy){LAZY_STACK, lookup.key};
 	int32_t charged = compiler->pending[insn].budget + (int32_t)helper_cost(compiler, insn);
 	compile_helper(compiler, insn, charged);
 	asm_memory_add(compiler->code, ENGINE_FIELD(budget), charged);
@@ -228,12 +228,25 @@ static void emit_helper(struct compiler *compiler, const struct stub *stub)
 		asm_branch_memory_constant(compiler->code, BPF_JSLT, ENGINE_FIELD(budget),
 		        (int32_t)compiler->need[next] + behind.budget, 8,
 		        compile_resume(compiler, next));
+}
+
+static void emit_helper(struct compiler *compiler, const struct stub *stub)
+{
+	struct lookup lookup;
+	if (!find_lookup(compiler, stub->insn, &lookup))
+		return;
+	const struct call_fact *call = analysis_call(compiler->analysis, stub->insn);
+	compiler->lazy[1] = (struct lazy){LAZY_CONSTANT, (int64_t)handle_of_map(call->args[0].map)};
+	compiler->lazy[2] = (struct lazy){LAZY_STACK, lookup.key};
+	call_helper(compiler, stub->insn);
 	go_with_result(compiler, stub);
 	asm_jump(compiler->code, stub->back);
 }
 
 static uint32_t helper_stub(struct compiler *compiler, uint32_t insn, uint32_t back)
 {
+	if (compiler->ahead)
+		return compiler->end;
 	struct stub *stub = compile_stub(compiler, insn, emit_helper);
 	if (!stub)
 		return 0;
@@ -268,6 +281,19 @@ static void emit_hash_function(struct compiler *compiler, const struct stub *stu
 	go_with_result(compiler, stub);
 	asm_alu(code, BPF_SUB, REG_R0, REG_BASE, true);
 	asm_jump(code, stub->back);
+}
+
+// A map whose tables may be larger than the caches.
+static bool is_large(const struct lookup *lookup)
+{
+	return lookup->path.path != MAP_PATH_ARRAY &&
+	       map_def(lookup->map->map)->max_entries >= AHEAD_ENTRIES;
+}
+
+// Whether the look-up is only to be asked for.
+static bool asks_ahead(const struct compiler *compiler, const struct lookup *lookup)
+{
+	return compiler->ahead == 2 * compiler->depth + 1 && is_large(lookup);
 }
 
 static const enum reg key_word[MAP_WORDS_MAX] = {REG_R1, REG_R2, REG_R4};
@@ -309,6 +335,12 @@ static void lookup_hash(struct compiler *compiler, const struct lookup *lookup)
 {
 	struct code *code = compiler->code;
 	const struct map_inline *path = &lookup->path;
+	find_bucket(compiler, lookup);
+	if (asks_ahead(compiler, lookup)) {
+		for (uint32_t at = 0; at < MAP_BUCKET_WORDS + 32 * path->words; at += 64)
+			asm_prefetch(code, mem_at(REG_R5, (int32_t)at));
+		return;
+	}
 	uint32_t back = asm_label(code);
 	struct stub *function = compile_stub(compiler, lookup->insn, emit_hash_function);
 	if (!function)
@@ -321,7 +353,6 @@ static void lookup_hash(struct compiler *compiler, const struct lookup *lookup)
 	missed->back = back;
 	missed->target = call;
 	uint32_t miss = missed->label;
-	find_bucket(compiler, lookup);
 	asm_load_acquire(code, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION));
 	asm_match(code, REG_R0, key_word[0], mem_at(REG_R5, MAP_BUCKET_WORDS));
 	for (uint32_t i = 1; i < path->words; i++) {
@@ -337,7 +368,7 @@ static void lookup_hash(struct compiler *compiler, const struct lookup *lookup)
 	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false, miss);
 	asm_load_fence(code);
 	asm_branch_memory(code, BPF_JNE, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION), 4, call);
-	if (path->marks) {
+	if (path->marks && !compiler->ahead) {
 		uint32_t marked = asm_label(code);
 		asm_load(code, REG_T0, mem_at(REG_R2, MAP_BUCKET_USED), 1, false);
 		asm_branch_constant(code, BPF_JEQ, REG_T0, MAP_BUCKET_MARK, false, marked);
@@ -365,6 +396,10 @@ static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
 	asm_alu_constant(code, BPF_RSH, REG_T0, (int32_t)path->root_shift, false);
 	asm_alu_constant(code, BPF_LSH, REG_T0, 2, true);
 	asm_constant(code, REG_R5, (uintptr_t)path->root);
+	if (asks_ahead(compiler, lookup)) {
+		asm_prefetch(code, (struct mem){REG_R5, REG_T0, 0});
+		return;
+	}
 	asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_T0, 0});
 	if (path->root_shift == 8) {
 		asm_move(code, REG_T0, REG_R0, false);
@@ -392,13 +427,37 @@ static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
 	asm_bind(code, back);
 }
 
-// Behind the function: the map has no such port.
+// Behind the function: the map has no such port. The answer stands in the flags.
 static void emit_no_port(struct compiler *compiler, const struct stub *stub)
 {
 	struct code *code = compiler->code;
 	asm_store_constant(code, ENGINE_FIELD(redirect), REDIRECT_NONE, 4);
-	asm_constant(code, REG_R0, stub->what);
+	if (stub->what > VALID_FLAGS) {
+		asm_move(code, REG_R0, REG_R3, false);
+		asm_alu_constant(code, BPF_AND, REG_R0, VALID_FLAGS, false);
+	} else {
+		asm_constant(code, REG_R0, stub->what);
+	}
 	asm_jump(code, stub->back);
+}
+
+// To many ports, or with flags that are none; R1 to R3 are as they were.
+static void emit_redirect_helper(struct compiler *compiler, const struct stub *stub)
+{
+	call_helper(compiler, stub->insn);
+	asm_jump(compiler->code, stub->back);
+}
+
+// Behind the function, with `back` to come back to; 0 where memory has ended.
+static uint32_t stub_at(struct compiler *compiler, uint32_t insn,
+        void (*emit)(struct compiler *, const struct stub *), uint32_t what, uint32_t back)
+{
+	struct stub *stub = compile_stub(compiler, insn, emit);
+	if (!stub)
+		return 0;
+	stub->what = what;
+	stub->back = back;
+	return stub->label;
 }
 
 static bool redirect(struct compiler *compiler, uint32_t insn)
@@ -408,13 +467,15 @@ static bool redirect(struct compiler *compiler, uint32_t insn)
 	uint32_t flags, back = asm_label(code);
 	if (!find_redirect(compiler, insn, &path, &flags))
 		return false;
-	struct stub *stub = compile_stub(compiler, insn, emit_no_port);
-	if (!stub)
-		return true;
-	stub->back = back;
-	stub->what = flags;
-	uint32_t no_port = stub->label;
-	asm_move(code, REG_T0, compile_operand(compiler, BPF_REG_2), false);
+	enum reg index = compile_operand(compiler, BPF_REG_2);
+	if (flags > VALID_FLAGS) {
+		asm_move(code, REG_T0, compile_operand(compiler, BPF_REG_3), true);
+		asm_alu_constant(code, BPF_AND, REG_T0, ~VALID_FLAGS, true);
+		asm_branch_constant(code, BPF_JNE, REG_T0, 0, true,
+		        stub_at(compiler, insn, emit_redirect_helper, 0, back));
+	}
+	uint32_t no_port = stub_at(compiler, insn, emit_no_port, flags, back);
+	asm_move(code, REG_T0, index, false);
 	asm_branch_constant(code, BPF_JGE, REG_T0, (int32_t)path.limit, false, no_port);
 	scale(code, REG_T0, path.stride);
 	asm_constant(code, REG_R5, (uintptr_t)path.values);
@@ -427,19 +488,54 @@ static bool redirect(struct compiler *compiler, uint32_t insn)
 	return true;
 }
 
+static void look_up(struct compiler *compiler, const struct lookup *lookup)
+{
+	if (lookup->path.path == MAP_PATH_ARRAY)
+		lookup_array(compiler, lookup);
+	else if (lookup->path.path == MAP_PATH_HASH)
+		lookup_hash(compiler, lookup);
+	else
+		lookup_lpm(compiler, lookup);
+}
+
+static void note_large(struct compiler *compiler, const struct map *map)
+{
+	uint32_t depth = compiler->depth;
+	for (uint32_t i = 0; i < compiler->uses->large[depth].count; i++) {
+		if (compiler->uses->large[depth].maps[i] == map)
+			return;
+	}
+	if (compiler->uses->large[depth].count < AHEAD_MAPS)
+		compiler->uses->large[depth].maps[compiler->uses->large[depth].count++] = map;
+}
+
+bool compile_map_ahead(struct compiler *compiler, uint32_t insn)
+{
+	struct lookup lookup;
+	if (!find_lookup(compiler, insn, &lookup))
+		return false;
+	if (!is_large(&lookup))
+		return compile_map(compiler, insn);
+	uint32_t asked = 2 * compiler->depth + 1;
+	if (compiler->ahead <= asked + 1) {
+		note_large(compiler, lookup.map->map);
+		look_up(compiler, &lookup);
+		if (compiler->ahead > asked)
+			asm_prefetch(compiler->code, mem_card(REG_R0, 0));
+		return false;
+	}
+	bool goes_on = compile_map(compiler, insn);
+	compiler->depth++;
+	return goes_on;
+}
+
 bool compile_map(struct compiler *compiler, uint32_t insn)
 {
 	struct lookup lookup = {0};
-	if (!find_lookup(compiler, insn, &lookup)) {
-		if (!redirect(compiler, insn))
-			return false;
-	} else if (lookup.path.path == MAP_PATH_ARRAY) {
-		lookup_array(compiler, &lookup);
-	} else if (lookup.path.path == MAP_PATH_HASH) {
-		lookup_hash(compiler, &lookup);
-	} else {
-		lookup_lpm(compiler, &lookup);
-	}
+	if (find_lookup(compiler, insn, &lookup))
+		look_up(compiler, &lookup);
+	else if (!redirect(compiler, insn))
+		return false;
 	compile_clear_arguments(compiler, insn);
 	uint32_t target;
 	compiler->skip_jump = lookup.map && jumps_at_null(compiler, insn, &target);

@@ -229,6 +229,14 @@ static void emit_edge(struct compiler *compiler, const struct stub *stub)
 
 uint32_t counts_edge(struct compiler *compiler, uint32_t insn, uint32_t target)
 {
+	if (compiler->ahead) {
+		if (target <= insn)
+			return compiler->end;
+		uint8_t *depth = &compiler->depths[target];
+		if (!compiler->labels[target] || *depth > compiler->depth)
+			*depth = (uint8_t)compiler->depth;
+		return compile_label(compiler, target);
+	}
 	struct pending behind = pending_behind(compiler, insn);
 	struct pending there = compiler->pending[target];
 	if (target > insn && agree(behind, there))

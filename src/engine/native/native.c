@@ -15,6 +15,12 @@
 #include "engine/access.h"
 #include "engine/native/code_memory.h"
 #include "engine/native/compile.h"
+#include "map/map.h"
+#include "map/mem.h"
+
+#define AHEAD_BURST  4u         // packets; fewer do not overlap
+#define AHEAD_TABLES (4u << 20) // bytes; measured: below, a round costs what it gains
+#define AHEAD_VALUES (2u << 20)
 
 typedef uint64_t enter_fn(struct engine *engine, uint8_t *base, uint8_t *frame,
         const void *function, const uint64_t args[5]);
@@ -32,6 +38,7 @@ struct native {
 	uint32_t size;
 	enter_fn *enter;
 	const uint8_t *burst;
+	const uint8_t *rounds[AHEAD_ROUNDS];
 	bool in_loop; // the entry program's first function cannot be entered by itself
 	struct uses uses;
 	struct native_program *programs;
@@ -193,6 +200,9 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
 	if (getrandom(&compiler.blind, sizeof(compiler.blind), 0) != sizeof(compiler.blind))
 		return error_set(err, errno, "no random numbers for machine code");
 	compiler.burst = asm_label(code);
+	for (uint32_t i = 0; i < AHEAD_ROUNDS; i++)
+		compiler.rounds[i] = asm_label(code);
+	compiler.uses = &new->uses;
 	int r = add_programs(new, &compiler, is_bare, err);
 	if (r)
 		return r;
@@ -203,6 +213,8 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
 		return r;
 	new->enter = (enter_fn *)(uintptr_t) new->code;
 	new->burst = new->code + asm_position(code, compiler.burst);
+	for (uint32_t i = 0; i < AHEAD_ROUNDS; i++)
+		new->rounds[i] = new->code + asm_position(code, compiler.rounds[i]);
 	*native = TAKE_PTR(new);
 	return 0;
 }
@@ -254,9 +266,39 @@ bool native_call_back(struct engine *engine, const struct native *native, uint32
 	return enter(engine, native, native->programs[program].functions[function], r);
 }
 
+// Whether what a round asks for is more than a core's own cache holds: the tables that look-ups go
+// through, or the values in use.
+static bool pays(const struct map *map, bool values)
+{
+	const struct map_def *def = map_def(map);
+	uint64_t entries = map_count(map), value = round_up(def->value_size, 8);
+	if (values)
+		return entries * value >= AHEAD_VALUES;
+	return entries >= AHEAD_ENTRIES &&
+	       map_memory(map) - def->max_entries * value >= AHEAD_TABLES;
+}
+
+// Asks for what the burst's look-ups will read.
+static void go_ahead(struct engine *engine, const struct native *native,
+        const struct packet *packets, uint32_t count)
+{
+	const uint64_t args[5] = {(uintptr_t)packets, (uintptr_t)(packets + count)};
+	if (count < AHEAD_BURST)
+		return;
+	for (uint32_t i = 0; i < AHEAD_ROUNDS; i++) {
+		bool any = false;
+		for (uint32_t m = 0; m < native->uses.large[i / 2].count; m++)
+			any |= pays(native->uses.large[i / 2].maps[m], i % 2);
+		if (any)
+			native->enter(engine, engine->base, engine->base + engine->stack_top,
+			        native->rounds[i], args);
+	}
+}
+
 void native_burst(struct engine *engine, const struct native *native, struct packet *packets,
         struct verdict *verdicts, uint32_t count)
 {
+	go_ahead(engine, native, packets, count);
 	const uint64_t args[5] = {
 	        (uintptr_t)packets, (uintptr_t)verdicts, (uintptr_t)(packets + count)};
 	native->enter(engine, engine->base, engine->base + engine->stack_top, native->burst, args);
