@@ -254,8 +254,10 @@ static void sweep(struct combiner *it, uint16_t live)
 			operands = 0;
 		}
 		if (insn_is_nothing(insn))
-			*fact = (struct fact){
-			        .reached = fact->reached, .leader = fact->leader, .live = live};
+			*fact = (struct fact){.reached = fact->reached,
+			        .leader = fact->leader,
+			        .loop = fact->loop,
+			        .live = live};
 		if (operands & WRITES_DST)
 			live &= (uint16_t) ~(1u << insn->dst_reg);
 		if (operands & READS_DST)

@@ -31,6 +31,13 @@ void rewrite(const struct generation *generation, uint32_t index, struct rewritt
 	memcpy(it->insns, program->insns, it->count * sizeof(it->insns[0]));
 	memcpy(it->facts, it->analysis->facts, it->count * sizeof(it->facts[0]));
 	assert_int_equal(combine(generation, it->analysis, it->insns, it->facts), 0);
+	for (uint32_t i = 0; i < it->count; i++) {
+		const struct fact *before = &it->analysis->facts[i], *after = &it->facts[i];
+		assert_true(before->leader >= after->leader);
+		assert_true(before->reached >= after->reached);
+		if (after->leader)
+			assert_int_equal(before->loop, after->loop);
+	}
 }
 
 void rewritten_clear(struct rewritten *it)

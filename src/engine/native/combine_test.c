@@ -194,6 +194,10 @@ PAIRS(drops_what_nobody_reads,
         "ldxb r0 [r6+0]; ldxb r1 [r6+1]; and32 r0 255; mov32 r0 r0; exit",
         "r0 = *(u8 *)(r6 +0); exit",
         "ldxdw r0 [r6+0]; lsh r0 32; rsh r0 32; exit", "r0 = *(u64 *)(r6 +0); w0 = w0; exit")
+PAIRS(keeps_what_is_known_of_a_leader,
+        "mov r0 0; again: ldxb r1 [r6+0]; ldxb r2 [r6+1]; add r0 1; jlt r0 5 again; exit",
+        "r0 = 0; r0 += 1; if r0 < 0x5 goto pc-4; exit")
+
 #define ADD_BYTE(at) "ldxb r1 [" at "]; or32 r2 r1;"
 PAIRS(asks_words_whether_they_are_zero,
         "ldxb r1 [r7+0]; ldxb r2 [r7+1]; or32 r2 r1;" ADD_BYTE("r7+2") ADD_BYTE("r7+3")
@@ -426,6 +430,7 @@ int main(void)
 	        cmocka_unit_test(leaves_stores_that_are_read_between),
 	        cmocka_unit_test(stores_past_what_lies_elsewhere),
 	        cmocka_unit_test(drops_what_nobody_reads),
+	        cmocka_unit_test(keeps_what_is_known_of_a_leader),
 	        cmocka_unit_test(asks_words_whether_they_are_zero),
 	        cmocka_unit_test(leaves_sums_that_are_wanted),
 	        cmocka_unit_test(knows_what_frozen_globals_hold),

@@ -269,11 +269,12 @@ bool load_run(struct combiner *it, const struct run *run, uint16_t at, uint8_t r
 	uint32_t operands = operands_of(&it->insns[at]);
 	uint16_t dst = step->dst, src = step->src;
 	struct fact *fact = &it->facts[at];
-	bool leader = fact->leader;
+	bool leader = fact->leader, loop = fact->loop;
 	*fact = it->facts[like];
 	fact->offset = from->offset + (int32_t)(run->offset - from->origin.offset);
 	fact->by_branch = run->by_branch;
 	fact->leader = leader;
+	fact->loop = loop;
 	it->insns[at] =
 	        (struct bpf_insn){.code = (uint8_t)(BPF_LDX | BPF_MEM | size_code(run->size)),
 	                .dst_reg = reg,
