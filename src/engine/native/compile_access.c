@@ -47,10 +47,13 @@ static uint32_t what_of(const struct access *access)
 	return access->size | (access->write ? ACCESS_WRITE : 0);
 }
 
-// The label of emit_slow() for this access.
+// The label of emit_slow() for this access. A write that may turn out to hit the stack under slots
+// in registers goes to the interpreter.
 static uint32_t slow_path(
         struct compiler *compiler, const struct access *access, uint32_t address, uint32_t back)
 {
+	if (access->write && compiler->slots_live[access->insn])
+		return compile_resume(compiler, access->insn);
 	struct stub *stub = compile_stub(compiler, access->insn, emit_slow);
 	if (!stub)
 		return 0;
@@ -160,6 +163,14 @@ static struct mem place_of(struct compiler *compiler, const struct access *acces
 	                                            : checked(compiler, access);
 }
 
+// Behind a write that may have hit the stack: what is in registers is read again.
+static void refill(struct compiler *compiler, const struct access *access)
+{
+	const struct fact *fact = &compiler->facts[access->insn];
+	if (!fact->proven && fact->region != VALUE_PACKET && !plain_map(compiler, access))
+		slots_fill(compiler, compiler->slots_live[access->insn]);
+}
+
 // The slot that an access is in, if any.
 static const struct slot *slot_at(
         const struct compiler *compiler, uint32_t insn, uint32_t size, uint32_t *at)
@@ -245,6 +256,7 @@ void compile_store(struct compiler *compiler, uint32_t insn)
 	struct mem mem = place_of(compiler, &access);
 	if (constant) {
 		asm_store_constant(compiler->code, mem, value, size);
+		refill(compiler, &access);
 		return;
 	}
 	if (BPF_CLASS(it->code) == BPF_ST) {
@@ -254,6 +266,7 @@ void compile_store(struct compiler *compiler, uint32_t insn)
 		asm_alu(compiler->code, BPF_SUB, REG_T1, REG_BASE, true);
 	}
 	asm_store(compiler->code, mem, src, size);
+	refill(compiler, &access);
 }
 
 // r10 has no register of its own: R5 lends it one. No fetching operation names r10.
@@ -289,4 +302,6 @@ void compile_atomic(struct compiler *compiler, uint32_t insn)
 		atomic_with_r10(compiler, it->imm, access.size, mem);
 	else
 		asm_atomic(compiler->code, it->imm, access.size, mem, reg_of(other));
+	if (access.write)
+		refill(compiler, &access);
 }
