@@ -15,7 +15,8 @@
 #include "engine/native/combine_parts.h"
 #include "engine/state.h"
 
-#define LOOK_BACK 64u // steps that touch memory: keeps time linear
+#define ALL_BUT_FRAME 0x3ffu // R0 to R9
+#define LOOK_BACK     64u    // steps that touch memory: keeps time linear
 
 uint8_t size_code(uint32_t size)
 {
@@ -248,7 +249,7 @@ static void sweep(struct combiner *it, uint16_t live)
 		struct fact *fact = &it->facts[i];
 		uint32_t operands = operands_of(insn);
 		bool is_lddw = insn_is_lddw(insn);
-		fact->live = live;
+		fact->live = live & ALL_BUT_FRAME;
 		if (operands & WRITES_DST && !(live >> insn->dst_reg & 1) && !is_lddw) {
 			*insn = (struct bpf_insn){.code = BPF_JMP | BPF_JA};
 			operands = 0;
@@ -257,7 +258,7 @@ static void sweep(struct combiner *it, uint16_t live)
 			*fact = (struct fact){.reached = fact->reached,
 			        .leader = fact->leader,
 			        .loop = fact->loop,
-			        .live = live};
+			        .live = fact->live};
 		if (operands & WRITES_DST)
 			live &= (uint16_t) ~(1u << insn->dst_reg);
 		if (operands & READS_DST)

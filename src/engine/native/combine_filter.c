@@ -17,7 +17,8 @@ static bool is_plain_load(const struct bpf_insn *insn, const struct fact *fact)
 {
 	return BPF_CLASS(insn->code) == BPF_LDX && BPF_MODE(insn->code) == BPF_MEM &&
 	       BPF_SIZE(insn->code) != BPF_DW && fact->proven && fact->reached &&
-	       !fact->by_branch && fact->region != VALUE_STACK;
+	       !fact->by_branch &&
+	       (fact->region == VALUE_PACKET || fact->region == VALUE_MAP_VALUE);
 }
 
 // Two loads and a compare that falls through where they are equal.

@@ -102,7 +102,7 @@ struct step {
 	int16_t off;         // register `base`, and insn->off
 	uint8_t base;
 	int32_t offset; // the fact's, as the program had it
-	bool is_load; // the program's
+	bool is_load;   // the program's
 	bool is_gone;
 };
 

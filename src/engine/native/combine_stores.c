@@ -254,7 +254,7 @@ void combine_store(struct combiner *it, uint16_t at)
 	struct surroundings around __attribute__((uninitialized));
 	struct merge merge __attribute__((uninitialized));
 	uint32_t own = it->steps[at].access.size;
-	if (own == 8 || !look_around(it, at, &around))
+	if (own == 8 || it->facts[at].region == VALUE_CONTEXT || !look_around(it, at, &around))
 		return;
 	for (uint32_t size = 8; size > own; size /= 2) {
 		for (uint32_t start = AROUND + own - size; start <= AROUND; start++) {

@@ -56,6 +56,21 @@ static void check_stays(const char *body)
 	kit_free(&kit);
 }
 
+static void check_context(const char *text)
+{
+	struct kit kit;
+	struct rewritten it;
+	struct filter filter;
+	kit_new(&kit);
+	kit_load(&kit, text, NULL);
+	rewrite(kit.generation, 0, &it);
+	const struct program *program = &kit.generation->programs[0];
+	assert_memory_equal(it.insns, program->insns, it.count * sizeof(it.insns[0]));
+	assert_false(combine_find_filter(it.insns, it.facts, it.count, 0, &filter));
+	rewritten_clear(&it);
+	kit_free(&kit);
+}
+
 #define CASES(name, what, ...)                                                                     \
 	static void name(void **state)                                                             \
 	{                                                                                          \
@@ -63,8 +78,9 @@ static void check_stays(const char *body)
 		for (size_t i = 0; i < ARRAY_SIZE(cases); i++)                                     \
 			what;                                                                      \
 	}
-#define PAIRS(name, ...) CASES(name, (check_becomes(cases[i], cases[i + 1]), i++), __VA_ARGS__)
-#define KEPT(name, ...)  CASES(name, check_stays(cases[i]), __VA_ARGS__)
+#define PAIRS(name, ...)   CASES(name, (check_becomes(cases[i], cases[i + 1]), i++), __VA_ARGS__)
+#define CONTEXT(name, ...) CASES(name, check_context(cases[i]), __VA_ARGS__)
+#define KEPT(name, ...)    CASES(name, check_stays(cases[i]), __VA_ARGS__)
 
 // clang-format off
 PAIRS(loads_a_word_at_once,
@@ -101,6 +117,14 @@ KEPT(leaves_what_is_no_word,
         "ldxsb r0 [r6+1]; lsh r0 8; ldxb r2 [r6+0]; or r0 r2; exit",            // a sign
         "ldxb r0 [r6+1]; lsh r0 8; ldxb r2 [r6+0]; and r0 r2; exit",
         "ldxb r0 [r6+1]; lsh r0 16; ldxb r2 [r6+0]; or r0 r2; exit")
+
+// Fields of the context stand in memory only where they are asked for.
+CONTEXT(leaves_the_context_alone,
+        "ldxw r0 [r1+0]; ldxw r2 [r1+4]; lsh r2 32; or r0 r2; exit",
+        "ldxb r0 [r1+0]; ldxb r2 [r1+1]; lsh r2 8; or r0 r2; exit",
+        "ldxb r2 [r1+0]; ldxb r3 [r1+4]; jne r2 r3 x; ldxb r2 [r1+1]; ldxb r3 [r1+5]; jne r2 r3 x;"
+        "ldxb r2 [r1+2]; ldxb r3 [r1+6]; jne r2 r3 x; ldxb r2 [r1+3]; ldxb r3 [r1+7]; jne r2 r3 x;"
+        "mov r0 1; exit; x: mov r0 2; exit")
 
 KEPT(leaves_a_word_that_changes_between_its_loads,
         "ldxb r0 [r6+1]; lsh r0 8; stb [r6+1] 7; ldxb r2 [r6+0]; or r0 r2; exit",
@@ -416,6 +440,7 @@ int main(void)
 	        cmocka_unit_test(loads_where_the_base_still_is),
 	        cmocka_unit_test(loads_the_other_order_and_swaps),
 	        cmocka_unit_test(leaves_what_is_no_word),
+	        cmocka_unit_test(leaves_the_context_alone),
 	        cmocka_unit_test(leaves_a_word_that_changes_between_its_loads),
 	        cmocka_unit_test(loads_a_word_past_stores_elsewhere),
 	        cmocka_unit_test(loads_no_byte_of_a_map_twice),

@@ -198,7 +198,10 @@ bool find_run(const struct combiner *it, struct word word, uint32_t size, struct
 		if (other->region != fact->region || other->map != fact->map)
 			return false;
 	}
-	// Parts of keys on the stack may live in registers (slots.c): nothing may straddle two.
+	// Parts of keys on the stack may live in registers (slots.c): nothing may straddle two. Nor
+	// do fields of the context stand in memory before they are asked for (compile_burst.c).
+	if (fact->region == VALUE_CONTEXT)
+		return false;
 	return fact->region != VALUE_STACK || (size <= 4 && run->offset % size == 0);
 }
 
