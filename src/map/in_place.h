@@ -40,9 +40,9 @@ IN_PLACE bool in_place_hash(const struct map_inline *map, uint8_t *bucket, const
 		number = SELECT(!wrong, here, number);
 		place = SELECT(!wrong, slot, place);
 	}
-	uint32_t next = load_relaxed((const uint32_t *)(bucket + MAP_BUCKET_NEXT));
+	bool ends = number || !load_relaxed((const uint32_t *)(bucket + MAP_BUCKET_NEXT));
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (load_relaxed(version) != before || (!number && next))
+	if (load_relaxed(version) != before || !ends)
 		return false;
 	*value = number ? in_place_value(map, number - 1, cpu) : NULL;
 	if (marks && number && load_relaxed(&bucket[MAP_BUCKET_USED + place]) != MAP_BUCKET_MARK)
@@ -50,9 +50,14 @@ IN_PLACE bool in_place_hash(const struct map_inline *map, uint8_t *bucket, const
 	return true;
 }
 
+// Most entries are rules: one comparison tells.
 IN_PLACE bool in_place_lpm(const struct map_inline *map, uint32_t address, void **value)
 {
 	uint32_t entry = load_acquire(&map->root[address >> 8]);
+	if (entry - 1 < MAP_LPM_NODE - 1) {
+		*value = in_place_value(map, entry - 1, 0);
+		return true;
+	}
 	if ((entry & MAP_LPM_KIND) == MAP_LPM_NODE)
 		entry = load_acquire(
 		        &map->nodes[(size_t)(entry & ~MAP_LPM_KIND) * 256 + (address & 255)]);

@@ -188,13 +188,15 @@ static void *look_up_ipv4(struct map *map, const void *key, uint32_t cpu)
 	if (length_of(key) != 32)
 		return look_up(map, key, cpu);
 	uint32_t entry = load_acquire(&lpm->root[address >> 8]);
-	uint32_t other = load_acquire(&lpm->shorts[address >> 24]);
+	if (entry - 1 < ENTRY_NODE - 1) // a rule
+		return value_at(lpm, entry);
 	if ((entry & ENTRY_KIND) == ENTRY_NODE)
 		entry = load_acquire(
 		        &lpm->nodes[(size_t)((entry & ~ENTRY_KIND) - 1) * NODE_WIDTH + data[3]]);
 	if (entry & ENTRY_KIND)
 		return look_up(map, key, cpu);
-	entry = SELECT(entry, entry, other);
+	if (!entry)
+		entry = load_acquire(&lpm->shorts[data[0]]);
 	return entry ? value_at(lpm, entry) : NULL;
 }
 

@@ -46,6 +46,7 @@ int pool_new(struct pool *pool, uint32_t limit)
 void lpm_give(struct lpm *lpm, struct pool *pool, uint32_t number)
 {
 	store_release(&lpm->freed, lpm->freed + 1);
+	__atomic_thread_fence(__ATOMIC_RELEASE); // whoever reads what is written there counts, too
 	pool->free[pool->free_count++] = number;
 }
 
