@@ -272,52 +272,39 @@ static void run_load(struct pass *pass, struct state *state, uint32_t at)
 		*dst = load_context(fact->offset, op->size);
 }
 
-// Half of a slot is written: what is then known of all of it.
-static void store_half(struct state *state, int64_t offset, const struct value *from)
+// A slot of which one half is written. Bounds can hold a high half; a low one must be exact.
+static struct value with_half(const struct value *old, const struct value *from, bool is_high)
 {
-	uint32_t index = slot_of(offset);
-	bool was_known = state->known >> index & 1, is_high = offset % 8 != 0;
-	struct value *slot = &state->slots[index], old = was_known ? *slot : value_any(MARK_NONE);
-	struct value half = load_half(from, false);
-	uint64_t min = (uint64_t)half.min, max = (uint64_t)half.max;
-	struct value other = load_half(&old, !is_high);
-	uint64_t rest = (uint64_t)other.min;
-	bool by_branch = half.by_branch || other.by_branch;
-	*slot = value_any(MARK_NONE);
-	bool is_unknown = min == 0 && max == UINT32_MAX;
-	if (is_high && is_unknown && other.min == other.max)
-		*slot = (struct value){.kind = VALUE_LOW, .min = other.min, .max = other.min};
-	else if (other.min == other.max)
-		*slot = is_high && min != max
-		                ? value_scalar(min << 32, max << 32 | UINT32_MAX, by_branch)
-		                : value_scalar(is_high ? min << 32 | rest : rest << 32 | min,
-		                          is_high ? max << 32 | rest : rest << 32 | max, by_branch);
-	else if (is_high)
-		*slot = value_scalar(min << 32, max << 32 | UINT32_MAX, half.by_branch);
-	else if (min == max)
-		*slot = (struct value){.kind = VALUE_LOW, .min = (int64_t)min, .max = (int64_t)min};
-	if (slot->kind != VALUE_ANY)
-		state->known |= UINT64_C(1) << index;
+	const struct value half = load_half(from, false), other = load_half(old, !is_high);
+	const struct value *low = is_high ? &other : &half, *high = is_high ? &half : &other;
+	bool is_low_exact = low->min == low->max;
+	if (is_low_exact && high->min == 0 && high->max == UINT32_MAX)
+		return (struct value){.kind = VALUE_LOW, .min = low->min, .max = low->max};
+	uint64_t min = (uint64_t)high->min << 32, max = (uint64_t)high->max << 32;
+	if (high->min == high->max)
+		return value_scalar(min | (uint64_t)low->min, max | (uint64_t)low->max,
+		        half.by_branch || other.by_branch);
+	return value_scalar(min, max | UINT32_MAX, high->by_branch);
 }
 
 static void store_stack(struct pass *pass, struct state *state, const struct value *base,
         int64_t offset, int64_t size, const struct value *from)
 {
 	uint32_t index = slot_of(offset);
-	uint64_t known = state->known;
+	struct value now = value_any(MARK_NONE);
+	if (size == 8 && offset % 8 == 0) {
+		now = *from;
+	} else if (BYTE_ORDER == LITTLE_ENDIAN && size == 4 && offset % 4 == 0) {
+		bool was_known = state->known >> index & 1;
+		const struct value old = was_known ? state->slots[index] : now;
+		now = with_half(&old, from, offset % 8 != 0);
+	}
 	write_frame(pass, state, base, offset - base->min, size);
 	mark_written(state, offset, offset + size);
-	if (size == 8 && offset % 8 == 0) {
-		if (from->kind != VALUE_ANY) {
-			state->slots[index] = *from;
-			state->known |= UINT64_C(1) << index;
-		}
-	} else if (BYTE_ORDER == LITTLE_ENDIAN && size == 4 && offset % 4 == 0) {
-		state->known |= known & UINT64_C(1) << index;
-		store_half(state, offset, from);
-		if (state->slots[index].kind == VALUE_ANY)
-			state->known &= ~(UINT64_C(1) << index);
-	}
+	if (now.kind == VALUE_ANY)
+		return;
+	state->slots[index] = now;
+	state->known |= UINT64_C(1) << index;
 }
 
 static void run_store(struct pass *pass, struct state *state, uint32_t at)

@@ -5,7 +5,7 @@
 //
 // Ids name what is not known of a value: within one state, equal ids mean equal parts. Two places
 // share an id after the join only if they did on both paths, at the same distance: such places are
-// a class here. A class keeps the id that it had, unless another class has taken it.
+// a group here. A group keeps the id that it had, unless another group has taken it.
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,8 @@
 
 #define VISITS_EXACT 4  // bounds join exactly so often,
 #define VISITS_WIDEN 24 // widen so often, and are given up then
-#define CLASSES      16
-#define CHUNK        (64u << 10)
+#define GROUPS       16
+#define CHUNK        (16u << 10)
 #define MEMORY_MAX   (8u << 20) // of states that know their slots
 
 struct chunk {
@@ -24,8 +24,7 @@ struct chunk {
 	_Alignas(8) uint8_t bytes[CHUNK];
 };
 
-struct class
-{
+struct group {
 	uint8_t kind_a, kind_b;
 	uint32_t a, b, id;
 	int64_t shift;      // a's known part less b's
@@ -35,9 +34,9 @@ struct class
 struct join {
 	struct pass *pass;
 	const struct block *block;
-	uint32_t class_count;
+	uint32_t group_count;
 	bool changed;
-	struct class classes[CLASSES]; // class_count of them
+	struct group groups[GROUPS]; // group_count of them
 };
 
 static void *take_memory(struct pass *pass, size_t size)
@@ -112,23 +111,23 @@ static struct saved *save(struct pass *pass, const struct state *state)
 	return saved;
 }
 
-// The id of the class of two values, or NULL where there is no room for another.
-static const struct class *class_of(
+// The id of the group of two values, or NULL where there is no room for another.
+static const struct group *group_of(
         struct join *join, const struct value *a, const struct value *b, int64_t least)
 {
 	int64_t shift = a->kind == VALUE_SCALAR ? 0 : a->min - b->min;
 	bool taken = false;
-	for (uint32_t i = 0; i < join->class_count; i++) {
-		const struct class *it = &join->classes[i];
+	for (uint32_t i = 0; i < join->group_count; i++) {
+		const struct group *it = &join->groups[i];
 		if (it->a == a->id && it->b == b->id && it->shift == shift &&
 		        it->kind_a == a->kind && it->kind_b == b->kind)
 			return it;
 		taken |= a->id && it->id == a->id;
 	}
-	if (join->class_count == CLASSES)
+	if (join->group_count == GROUPS)
 		return NULL;
-	struct class *class = &join->classes[join->class_count++];
-	*class = (struct class){.kind_a = a->kind,
+	struct group *group = &join->groups[join->group_count++];
+	*group = (struct group){.kind_a = a->kind,
 	        .kind_b = b->kind,
 	        .a = a->id,
 	        .b = b->id,
@@ -136,10 +135,10 @@ static const struct class *class_of(
 	        .up_a = a->min - least,
 	        .up_b = b->min - least};
 	if (a->id && !taken)
-		class->id = a->id;
+		group->id = a->id;
 	else if (a->id || b->id || shift || a->kind != b->kind)
-		class->id = join->pass->next_id++;
-	return class;
+		group->id = join->pass->next_id++;
+	return group;
 }
 
 static uint64_t threshold_above(const struct pass *pass, uint64_t number)
@@ -233,13 +232,13 @@ static bool join_nullable(
 		*result = both;
 		return true;
 	}
-	const struct class *class = class_of(join, a, b, 0);
-	if (!class)
+	const struct group *group = group_of(join, a, b, 0);
+	if (!group)
 		return false;
 	both.kind = VALUE_MAP_VALUE_NULL;
 	both.map = map;
 	both.by_branch = a->by_branch || b->by_branch;
-	both.id = class->id;
+	both.id = group->id;
 	*result = both;
 	return true;
 }
@@ -255,14 +254,14 @@ static bool join_packets(
 	*result = !is_packet_a ? *b : !is_packet_b ? *a : join_offsets(join, a, b);
 	if (result->kind == VALUE_ANY)
 		return true;
-	const struct class *class = class_of(join, a, b, result->min);
-	if (!class) {
+	const struct group *group = group_of(join, a, b, result->min);
+	if (!group) {
 		*result = value_any(MARK_UNBOUNDED);
 		return true;
 	}
 	bool is_sure = a->kind == VALUE_PACKET && b->kind == VALUE_PACKET;
 	result->kind = is_sure ? VALUE_PACKET : VALUE_PACKET_NULL;
-	result->id = class->id;
+	result->id = group->id;
 	return true;
 }
 
@@ -274,8 +273,8 @@ static struct value join_values(struct join *join, const struct value *a, const 
 			return a->map ? *a : *b;
 		result = join_numbers(join, a, b);
 		if (result.kind == VALUE_SCALAR && a->id && b->id) {
-			const struct class *class = class_of(join, a, b, 0);
-			result.id = class ? class->id : 0;
+			const struct group *group = group_of(join, a, b, 0);
+			result.id = group ? group->id : 0;
 		}
 		return result;
 	}
@@ -321,18 +320,19 @@ static bool same(const struct value *a, const struct value *b)
 
 static void join_place(struct join *join, struct value *a, const struct value *b)
 {
+	// Alike on both paths; with an id it still has to find its group.
+	if (!a->id && memcmp(a, b, sizeof(*a)) == 0)
+		return;
 	if (a->kind == VALUE_ANY) {
 		if (b->kind == VALUE_ANY && !a->map)
 			a->map = b->map;
 		return;
 	}
-	// Alike on both paths; with an id it still has to find its class.
-	if (!a->id && same(a, b))
-		return;
 	struct value result = join_values(join, a, b);
 	join->changed |= !same(a, &result);
 	*a = result;
 }
+_Static_assert(sizeof(struct value) == 24, "no padding to compare");
 
 // Slots that are known on both paths, in place: what is dropped leaves no hole.
 static void join_slots(struct join *join, struct saved *a, const struct state *b)
@@ -381,8 +381,8 @@ static void join_extents(struct join *join, struct saved *a, const struct state 
 	a->extent_count = 0;
 	keep_extent(a, 0, saved_extent(old, 0), extent_of(b, 0));
 	keep_extent(a, ID_META, saved_extent(old, ID_META), extent_of(b, ID_META));
-	for (uint32_t i = 0; i < join->class_count; i++) {
-		const struct class *it = &join->classes[i];
+	for (uint32_t i = 0; i < join->group_count; i++) {
+		const struct group *it = &join->groups[i];
 		bool is_packet_a = KINDS_PACKET >> it->kind_a & 1;
 		bool is_packet_b = KINDS_PACKET >> it->kind_b & 1;
 		if ((!is_packet_a && !is_packet_b) || !it->id)
@@ -422,10 +422,10 @@ static bool give_up(struct saved *saved)
 void join_into(struct pass *pass, uint32_t index, const struct state *state)
 {
 	struct block *block = &pass->blocks[index];
-	struct join join; // not all of it at once: it is large
+	struct join join __attribute__((uninitialized)); // it is large, and groups are counted
 	join.pass = pass;
 	join.block = block;
-	join.class_count = 0;
+	join.group_count = 0;
 	join.changed = false;
 	struct saved *saved = block->saved;
 	if (!saved) {
