@@ -73,6 +73,7 @@ static inline __attribute__((always_inline)) uint64_t run_hash(
 static inline __attribute__((always_inline)) uint64_t run_lpm(
         const struct table *table, struct map *map, bool ahead)
 {
+	const uint32_t *addresses = table->addresses;
 	map_lookup_fn lookup = map_lookup_function(map);
 	uint64_t sum = 0;
 	struct map_inline described;
@@ -82,10 +83,10 @@ static inline __attribute__((always_inline)) uint64_t run_lpm(
 	in.copy_size = 0;
 	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
 		for (uint32_t j = i; ahead && j < i + BURST; j++)
-			__builtin_prefetch(&in.root[be32toh(table->addresses[j]) >> 8]);
+			__builtin_prefetch(&in.root[be32toh(addresses[j]) >> 8]);
 		for (uint32_t j = i; j < i + BURST; j++) {
 			void *value;
-			if (!in_place_lpm(&in, be32toh(table->addresses[j]), &value))
+			if (!in_place_lpm(&in, be32toh(addresses[j]), &value))
 				value = lookup(map, probe_at(table, j), 0);
 			if (value)
 				sum += *(const uint64_t *)value;
