@@ -1,7 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // What else the forward pass says of a program: what is reached and live, calls, frames, functions;
 // and that it ends soon on programs that aim at it.
+#include <errno.h>
+
 #include "ebpf/analysis_test.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+static uint32_t allocations_left = UINT32_MAX; // until the one that fails
+
+static bool fails(void)
+{
+	return allocations_left != UINT32_MAX && allocations_left-- == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __real_calloc(count, size);
+}
 
 static void a_bare_program_begins_with_numbers(void **state)
 {
@@ -292,6 +316,25 @@ static void hostile_discoveries_take_bounded_work(void **state)
 	free(starts);
 }
 
+static void whichever_allocation_fails_is_said(void **state)
+{
+	static const struct bpf_insn insns[] = {LOOK_UP(HASH), CALLF(1), EXIT, MOVI(0, 0), EXIT};
+	struct rig rig = {0};
+	(void)state;
+	rig_analyse(&rig, insns, ARRAY_SIZE(insns), false);
+	analysis_free(&rig.analysis);
+	uint32_t failed = 0;
+	for (int r = -ENOMEM; r; failed++) {
+		struct error err = {0};
+		allocations_left = failed;
+		r = analysis_new(&rig.image, 0, false, &rig.analysis, &err);
+		allocations_left = UINT32_MAX;
+		assert_true(r == 0 || (r == -ENOMEM && err.code == ENOMEM && !rig.analysis));
+	}
+	assert_in_range(failed, 10, 30);
+	analysis_free(&rig.analysis);
+}
+
 static void every_reason_has_a_text(void **state)
 {
 	(void)state;
@@ -314,6 +357,7 @@ int main(void)
 	        cmocka_unit_test(hostile_jumps_take_bounded_work),
 	        cmocka_unit_test(hostile_calls_take_bounded_work),
 	        cmocka_unit_test(hostile_discoveries_take_bounded_work),
+	        cmocka_unit_test(whichever_allocation_fails_is_said),
 	        cmocka_unit_test(every_reason_has_a_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
