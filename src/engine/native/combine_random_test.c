@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs at random, of the idioms that combine() looks for and of what may come between: in the
-// interpreter they end as before, rewritten or not.
+// Programs at random, of the idioms that combine() looks for and of what may come between: they end
+// alike in the interpreter, in the interpreter once they are rewritten, and as native code.
 //
 //	RAIO_COMBINE_PROGRAMS=N   how many
 //	RAIO_COMBINE_SEED=N       others
@@ -227,12 +227,28 @@ static void put_zero_test(struct writer *it)
 	        label, label, pick(it, 4) ? "mov r2 1\nmov r1 1" : "add r0 r2");
 }
 
+// Whether bytes are equal: they are copied first, and at times one is changed.
+static void put_chain(struct writer *it)
+{
+	uint32_t size = 4 + pick(it, 13), label = it->labels++;
+	struct memory a = place(it, (int32_t)size), b = place(it, (int32_t)size);
+	for (uint32_t i = 0; i < size; i++)
+		put(it, "ldxb r4 [%s%+d]\nstxb [%s%+d] r4\n", a.base, a.low + (int32_t)i, b.base,
+		        b.low + (int32_t)i);
+	if (pick(it, 2))
+		put(it, "stb [%s%+d] 9\n", b.base, b.low + (int32_t)pick(it, size));
+	for (uint32_t i = 0; i < size; i++)
+		put(it, "ldxb r4 [%s%+d]\nldxb r5 [%s%+d]\njne32 r5 r4 differ%u\n", a.base,
+		        a.low + (int32_t)i, b.base, b.low + (int32_t)i, label);
+	put(it, "add r0 3\ndiffer%u:\nmov r4 0\n%s", label, pick(it, 4) ? "mov r5 0\n" : "");
+}
+
 static void write_program(struct writer *it)
 {
 	it->used = it->labels = 0;
 	for (uint32_t n = 1 + pick(it, 8); n--;) {
-		void (*const idioms[])(struct writer *) = {
-		        put_word, put_copy, put_parts, put_shifts, put_zero_test, put_noise};
+		void (*const idioms[])(struct writer *) = {put_word, put_copy, put_parts,
+		        put_shifts, put_zero_test, put_chain, put_noise};
 		idioms[pick(it, ARRAY_SIZE(idioms))](it);
 	}
 	for (uint32_t r = 1; r < 6; r++)
@@ -280,14 +296,32 @@ static void run_once(struct kit *kit, const char *body, bool combined, struct en
 		        0);
 }
 
+static void fail_with(struct kit *kit, const char *body, const char *where)
+{
+	struct rewritten it;
+	char text[8192];
+	load_body(kit, body);
+	rewrite(kit->generation, 0, &it);
+	print_from(kit->generation->image, &it, BODY, text, sizeof(text));
+	fail_msg("it ends otherwise, %s:\n%s\nbecame\n%s", where, body, text);
+}
+
 static void ends_as_before(void **state)
 {
 	static struct writer writer;
 	const char *count = getenv("RAIO_COMBINE_PROGRAMS");
 	const char *seed = getenv("RAIO_COMBINE_SEED");
-	struct kit kit;
+	bool is_native = engine_kind_offered(ENGINE_NATIVE);
+	struct kit kit, native;
 	kit_new(&kit);
-	for (int n = count ? atoi(count) : 1500, i = 0; i < n; i++) {
+	kit_new(&native);
+	if (is_native) {
+		engine_free(&native.engine);
+		native.options.kind = ENGINE_NATIVE;
+		assert_int_equal(
+		        engine_new(native.space, &native.options, &native.engine, NULL), 0);
+	}
+	for (int n = count ? atoi(count) : 1000, i = 0; i < n; i++) {
 		struct end before, after;
 		memset(&before, 0, sizeof(before));
 		memset(&after, 0, sizeof(after));
@@ -297,15 +331,14 @@ static void ends_as_before(void **state)
 		run_once(&kit, writer.text, true, &after);
 		if (before.verdict.verdict != XDP_PASS)
 			fail_msg("program %d does not run to its end:\n%s", i, writer.text);
-		if (memcmp(&before, &after, sizeof(before)) == 0)
-			continue;
-		struct rewritten it;
-		char text[8192];
-		load_body(&kit, writer.text);
-		rewrite(kit.generation, 0, &it);
-		print_from(kit.generation->image, &it, BODY, text, sizeof(text));
-		fail_msg("program %d ends otherwise:\n%s\nbecame\n%s", i, writer.text, text);
+		if (memcmp(&before, &after, sizeof(before)) != 0)
+			fail_with(&kit, writer.text, "rewritten, in the interpreter");
+		memset(&after, 0, sizeof(after));
+		run_once(&native, writer.text, false, &after);
+		if (memcmp(&before, &after, sizeof(before)) != 0)
+			fail_with(&kit, writer.text, "as native code");
 	}
+	kit_free(&native);
 	kit_free(&kit);
 }
 
