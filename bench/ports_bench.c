@@ -4,13 +4,13 @@
 // forward, veth, 64 B: source -> in | forwarder | out -> sink, over two veth pairs a forwarder, all
 // alike, in a network namespace of this process; packets that reach the sink, in millions for a
 // second of the forwarder's CPU time. Sides: `baseline` (l2fwd_baseline.c), `ports` (our drivers in
-// the barest loop), `card` (the soft card with wire, in its interpreter); all of them poll, and
+// the barest loop), `card` (the soft card with wire); all of them poll, and
 // none is ever without packets: each in its turn is stopped, its receive ring is filled
 // (by a packet socket, from another CPU), and it runs until all of them have arrived.
 // Turns take under a millisecond and the three alternate, so that what else the machine does meets
 // all of them; from sample to sample they change places.
 //
-// gen to sink, wire: ns a packet of a card of one worker, of the interpreter alone, and the
+// gen to sink, wire: ns a packet of a card of one worker, of the engine alone, and the
 // difference, which is what the port and card layers cost (promised: under 25).
 //
 // gen to sink: ns a packet of the generator's receive and transmit alone, by frame size.
@@ -503,7 +503,7 @@ static double loop_ns(struct pair *pair, struct engine *engine, struct generatio
 
 static void bench_layers(struct bench *bench)
 {
-	const char *name = "gen to sink, 64 B, wire, interpreter";
+	const char *name = "gen to sink, 64 B, wire";
 	const struct generation_options linked = {.id = 1, .engine_count = 1, .ports = 3};
 	struct image *image = NULL;
 	struct engine *engine = NULL;
