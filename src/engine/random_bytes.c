@@ -162,15 +162,11 @@ void put_compare(struct writer *w)
 	int size = any_bytes(w);
 	struct place a = any_place(w, size), b = any_place(w, size);
 	bool ored = one_in(w, 3);
-	if (ored)
-		put_number(w, 5, 0);
 	for (int i = 0; i < size; i++) {
-		put_load(w, BPF_B, 4, a.reg, a.at + slip(w, i));
+		put_load(w, BPF_B, ored && !i ? 5 : 4, a.reg, a.at + slip(w, i));
 		if (ored && i) {
 			put(w, BPF_ALU | BPF_OR | BPF_X, 5, 4, 0, 0);
-		} else if (ored) {
-			put_move(w, 5, 4);
-		} else {
+		} else if (!ored) {
 			put_load(w, BPF_B, 5, b.reg, b.at + i);
 			outs[count++] = w->program->count;
 			put(w, (pick(w, 2) ? BPF_JMP : BPF_JMP32) | BPF_JNE | BPF_X, 4, 5, 0, 0);
