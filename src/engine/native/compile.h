@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Private to the compiler: what it knows while it goes through one program. compile.c goes through
-// the instructions; counts.c says what is counted where; compile_access.c, compile_call.c and
-// compile_map.c write loads and stores, calls, and operations of maps; slots.c chooses the stack
-// slots that live in registers; runtime.c is the C that emitted code calls.
+// the instructions; counts.c says what is counted where; compile_access.c, compile_call.c,
+// compile_map.c and compile_update.c write loads and stores, calls, and operations of maps; slots.c
+// chooses the stack slots that live in registers; runtime.c is the C that emitted code calls.
 #pragma once
 
 #include <linux/bpf.h>
@@ -97,6 +97,7 @@ struct compiler {
 	uint32_t rounds[AHEAD_ROUNDS]; // labels
 	uint32_t depth;                // large maps that it has come through here, at least
 	uint8_t *depths;               // the same at leaders that it jumps to
+	uint32_t furthest;             // of those leaders
 	struct uses *uses;
 
 	struct lazy lazy[ANALYSIS_REGISTERS];
@@ -175,9 +176,14 @@ bool compile_map_in_place(const struct compiler *compiler, uint32_t insn);
 bool compile_map_inlines(const struct compiler *compiler, uint32_t insn);
 bool compile_map(struct compiler *compiler, uint32_t insn);       // false: it is none
 bool compile_map_ahead(struct compiler *compiler, uint32_t insn); // false: stop behind it
+bool compile_map_large(const struct compiler *compiler, uint32_t insn); // a look-up to ask for
 // Bytes of the key of a map operation with a known map and a key at a known place of the stack; 0
 // for any other call.
 uint32_t compile_map_key(const struct compiler *compiler, uint32_t insn);
+
+// compile_update.c: the same for changes; *cost: what they are charged besides the helper's cost
+bool compile_update_inlines(const struct compiler *compiler, uint32_t insn, uint32_t *cost);
+bool compile_update(struct compiler *compiler, uint32_t insn);
 
 // slots.c
 void slots_plan(struct compiler *compiler); // for compiler->function
@@ -188,7 +194,7 @@ uint32_t slots_overlapping(const struct compiler *compiler, int64_t offset, uint
 void slots_spill(struct compiler *compiler, uint32_t mask);
 void slots_fill(struct compiler *compiler, uint32_t mask);
 
-// compile_ahead.c: only where the first function stands in the loop. -ENOMEM.
+// compile_ahead.c: behind the first function, where that stands in the loop. -ENOMEM.
 int compile_ahead(struct compiler *compiler);
 
 // compile_burst.c

@@ -38,7 +38,9 @@ bool helper_is_dynamic(const struct compiler *compiler, uint32_t insn)
 	const struct bpf_insn *call = &compiler->insns[insn];
 	if (call->src_reg == BPF_PSEUDO_KFUNC_CALL)
 		return true;
-	return !charges_its_cost(call->imm) && !compile_map_inlines(compiler, insn);
+	uint32_t cost;
+	return !charges_its_cost(call->imm) && !compile_map_inlines(compiler, insn) &&
+	       !compile_update_inlines(compiler, insn, &cost);
 }
 
 static uint32_t argument_count(const struct compiler *compiler, const struct bpf_insn *call)
@@ -242,7 +244,7 @@ void compile_call(struct compiler *compiler, uint32_t insn)
 {
 	if (compiler->insns[insn].src_reg == BPF_PSEUDO_CALL)
 		compile_function_call(compiler, insn);
-	else if (!compile_map(compiler, insn))
+	else if (!compile_map(compiler, insn) && !compile_update(compiler, insn))
 		compile_helper_call(compiler, insn);
 }
 

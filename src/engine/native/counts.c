@@ -38,8 +38,12 @@ static uint32_t target_of(const struct bpf_insn *insn, uint32_t at)
 uint32_t helper_cost(const struct compiler *compiler, uint32_t insn)
 {
 	const struct bpf_insn *call = &compiler->insns[insn];
-	return call->src_reg == BPF_PSEUDO_KFUNC_CALL ? kfunc_codes[call->imm].cost
-	                                              : helper_codes[call->imm].cost;
+	uint32_t more;
+	if (call->src_reg == BPF_PSEUDO_KFUNC_CALL)
+		return kfunc_codes[call->imm].cost;
+	if (!compile_update_inlines(compiler, insn, &more))
+		more = 0;
+	return helper_codes[call->imm].cost + more;
 }
 
 // Memory as the ways from here expect it, behind instruction `at`.
@@ -235,6 +239,8 @@ uint32_t counts_edge(struct compiler *compiler, uint32_t insn, uint32_t target)
 		uint8_t *depth = &compiler->depths[target];
 		if (!compiler->labels[target] || *depth > compiler->depth)
 			*depth = (uint8_t)compiler->depth;
+		if (target > compiler->furthest)
+			compiler->furthest = target;
 		return compile_label(compiler, target);
 	}
 	struct pending behind = pending_behind(compiler, insn);
