@@ -49,8 +49,6 @@ static struct image *make_image(enum rig_function function)
 		return read_object("ripv4");
 	case RIG_MACSWAP:
 		return image_macswap();
-	case RIG_REFLECT:
-		return image_reflect();
 	default:
 		return image_wire(1);
 	}

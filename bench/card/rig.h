@@ -8,7 +8,7 @@
 
 struct image;
 
-enum rig_function { RIG_WIRE, RIG_LSL2, RIG_RIPV4, RIG_MACSWAP, RIG_REFLECT, RIG_COUNT };
+enum rig_function { RIG_WIRE, RIG_LSL2, RIG_RIPV4, RIG_MACSWAP };
 
 struct rig {
 	const char *specs[4];

@@ -74,12 +74,6 @@ static void set_map(struct image_map *map, const char *name, uint32_t type, uint
 	map->inner = IMAGE_NONE;
 }
 
-struct image *image_reflect(void)
-{
-	const struct bpf_insn insns[] = {MOV_IMM(0, XDP_TX), EXIT()};
-	return MAKE("reflect", insns, 0);
-}
-
 struct image *image_macswap(void)
 {
 	const struct bpf_insn insns[] = {

@@ -13,8 +13,6 @@ struct image *image_wire(uint32_t version);
 struct image *image_stamp(uint32_t id);
 // Port i to port i ^ 1, with source and destination MAC address exchanged.
 struct image *image_macswap(void);
-// Out by the port that it came by.
-struct image *image_reflect(void);
 // One packet in its life: it loops for ever.
 struct image *image_loop(void);
 // Reads address 64.

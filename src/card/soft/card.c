@@ -251,7 +251,9 @@ static int port_make(struct soft_card *card, uint32_t i, const char *spec, struc
 	struct soft_port *port = &card->ports[i];
 	port->number = (uint8_t)i;
 	port->burst_max = BURST_MAX;
-	port->worker = &card->workers[i % card->worker_count];
+	// Neighbours share a worker where they can: what goes from port 0 to 1 and back, the common
+	// case, then stays on its CPU.
+	port->worker = &card->workers[(uint64_t)i * card->worker_count / card->port_count];
 	port->worker->ports[port->worker->port_count++] = port;
 	const struct port_options port_options = {.memory = card->memory, .number = (uint8_t)i};
 	int rc = port_open(spec, &port_options, &port->port, err);
