@@ -183,3 +183,29 @@ static inline void hash_mark_used(const struct hash_place *place)
 	if (load_relaxed(used) != USED) // written once a round of the hand
 		store_relaxed(used, USED);
 }
+
+static inline void bucket_lock(struct bucket *home)
+{
+	uint32_t spins = 0;
+	while (__atomic_fetch_or(&home->version, VERSION_LOCKED, __ATOMIC_ACQUIRE) & VERSION_LOCKED)
+		while (load_relaxed(&home->version) & VERSION_LOCKED)
+			spin_pause(&spins);
+}
+
+static inline void bucket_unlock(struct bucket *home)
+{
+	store_release(&home->version, load_relaxed(&home->version) & ~VERSION_LOCKED);
+}
+
+// In a locked chain.
+static inline bool chain_find(const struct hash *hash, struct bucket *home,
+        const struct hash_words *words, struct hash_place *place)
+{
+	struct bucket *bucket = home;
+	while (!bucket_find(hash, bucket, words, hash->words, place)) {
+		if (!bucket->next)
+			return false;
+		bucket = overflow_at(hash, bucket->next);
+	}
+	return true;
+}
