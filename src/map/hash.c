@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "ebpf/maptype.h"
 #include "map/hash_table.h"
 
 #define HAND_LIMIT 128u // entries that one eviction passes by, before it takes a new one
@@ -429,8 +428,12 @@ int hash_update(struct map *map, const void *key, const void *value, uint64_t fl
 	switch (map->def.key_size) {
 	case 4:
 		return update_sized(hash, key, 4, value, flags, cpu);
+	case 6:
+		return update_sized(hash, key, 6, value, flags, cpu);
 	case 8:
 		return update_sized(hash, key, 8, value, flags, cpu);
+	case 16:
+		return update_sized(hash, key, 16, value, flags, cpu);
 	default:
 		return update_sized(hash, key, map->def.key_size, value, flags, cpu);
 	}

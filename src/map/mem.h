@@ -50,6 +50,14 @@ static inline __attribute__((always_inline)) uint64_t word_of(const uint8_t *byt
 		memcpy(&word, bytes, 8);
 	else if (__builtin_constant_p(size))
 		memcpy(&word, bytes, size);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	else if (size >= 4) { // two halves that may overlap
+		uint32_t low, high;
+		memcpy(&low, bytes, 4);
+		memcpy(&high, bytes + size - 4, 4);
+		word = low | (uint64_t)high << (8 * size - 32);
+	}
+#endif
 	else
 		for (uint32_t i = 0; i < size; i++)
 			((uint8_t *)&word)[i] = bytes[i];
