@@ -240,7 +240,8 @@ static struct generation *load(
 	        .budget = setup->budget,
 	        .old = old,
 	        .carry_all = true,
-	        .verify = side->way->verify};
+	        .verify = side->way->verify,
+	        .look_ahead = side->way->look_ahead};
 	if (!image || generation_new(side->space, image, &options, &generation, &err)) {
 		add_part(side->outcome, PART_REFUSAL, 0, err.text, (uint32_t)strlen(err.text));
 		return NULL;

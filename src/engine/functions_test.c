@@ -97,8 +97,11 @@ static void side_new(
 {
 	struct error err = {0};
 	const struct engine_options engine = {.kind = way->kind, .fixed_ns = 1, .random = 7};
-	const struct generation_options options = {
-	        .id = 1, .engine_count = 1, .ports = PORTS, .verify = way->verify};
+	const struct generation_options options = {.id = 1,
+	        .engine_count = 1,
+	        .ports = PORTS,
+	        .verify = way->verify,
+	        .look_ahead = way->look_ahead};
 	*side = (struct side){.way = way};
 	assert_int_equal(space_new(&side->space, NULL), 0);
 	assert_int_equal(packet_memory_new(side->space, BURST_MAX, &side->memory, NULL), 0);

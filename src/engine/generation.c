@@ -300,7 +300,7 @@ static int generation_make(struct space *space, struct generation *new,
 	r = link_programs(new, err);
 	if (r)
 		return r;
-	return native_new(new, options->is_bare, options->verify, &new->native, err);
+	return native_new(new, options, &new->native, err);
 }
 
 int generation_new(struct space *space, struct image *image,

@@ -25,10 +25,12 @@ struct generation_options {
 	bool carry_all; // carry every map whose name, type, key, value size and capacity agree
 	const char *const *carry; // or these only
 	uint32_t carry_count;
-	bool is_bare; // for engine_call(): R1 and R2 of the entry program are a block, not the context
+	bool is_bare; // for engine_call(): R1 and R2 of the entry program are a block, not the
+	              // context
 	// For tests: native code checks again all that was proven, and stops the process where a
 	// proof was wrong.
 	bool verify;
+	bool look_ahead; // for tests: native code looks ahead in every map, however small
 };
 
 #define GENERATION_BUDGET     (1u << 20)

@@ -46,8 +46,12 @@ static void run_case(struct space *space, struct engine *engine, const struct en
 	struct error err = {0};
 	struct verdict verdict;
 	uint64_t result = 0;
-	const struct generation_options options = {
-	        .id = 1, .engine_count = 1, .ports = 1, .is_bare = true, .verify = way->verify};
+	const struct generation_options options = {.id = 1,
+	        .engine_count = 1,
+	        .ports = 1,
+	        .is_bare = true,
+	        .verify = way->verify,
+	        .look_ahead = way->look_ahead};
 	assert_int_equal(bare_image(it->insns, it->insn_count, NULL, 0, &image, &err), 0);
 	if (generation_new(space, image, &options, &generation, &err))
 		fail_msg("%s: %s: %s", way->name, it->name, err.text);

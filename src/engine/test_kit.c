@@ -37,7 +37,10 @@ void kit_new(struct kit *kit)
 {
 	if (!way)
 		way = engine_way(0);
-	*kit = (struct kit){.ports = 0xf, .engine_count = 1, .verify = way->verify};
+	*kit = (struct kit){.ports = 0xf,
+	        .engine_count = 1,
+	        .verify = way->verify,
+	        .look_ahead = way->look_ahead};
 	kit->options = (struct engine_options){.kind = way->kind,
 	        .fixed_ns = 1000000000000ull,
 	        .random = 7,
@@ -108,7 +111,8 @@ void kit_load(struct kit *kit, const char *text, const char *second)
 	        .engine_count = kit->engine_count,
 	        .ports = kit->ports,
 	        .budget = kit->budget,
-	        .verify = kit->verify};
+	        .verify = kit->verify,
+	        .look_ahead = kit->look_ahead};
 	if (generation_new(kit->space, image, &options, &kit->generation, &err))
 		fail_msg("%s", err.text);
 }

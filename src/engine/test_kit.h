@@ -29,7 +29,7 @@ struct kit {
 	uint32_t engine_count;
 	uint64_t ports, budget;
 	struct engine_options options;
-	bool verify;
+	bool verify, look_ahead;
 	struct packet packet;
 	char traced[256];
 };

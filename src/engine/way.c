@@ -4,9 +4,10 @@
 #include <stddef.h>
 
 static const struct engine_way ways[ENGINE_WAYS_MAX] = {
-        {"interpreter", ENGINE_INTERPRETER, false},
-        {"native", ENGINE_NATIVE, false},
-        {"native, with proofs checked", ENGINE_NATIVE, true},
+        {"interpreter", .kind = ENGINE_INTERPRETER},
+        {"native", .kind = ENGINE_NATIVE},
+        {"native, with proofs checked", .kind = ENGINE_NATIVE, .verify = true},
+        {"native, looking ahead", .kind = ENGINE_NATIVE, .look_ahead = true},
 };
 
 const struct engine_way *engine_way(uint32_t index)

@@ -8,14 +8,15 @@
 
 #include "engine/engine.h"
 
-// Native code stands here twice: as it is, and checking its own proofs.
+// Native code stands here three times: as it is, checking its own proofs, and looking ahead in maps
+// that are too small for it.
 struct engine_way {
 	const char *name;
 	enum engine_kind kind;
-	bool verify; // generation_options.verify
+	bool verify, look_ahead; // of generation_options
 };
 
-#define ENGINE_WAYS_MAX 3u
+#define ENGINE_WAYS_MAX 4u
 
 // Way `index` of those that this machine offers, the interpreter first; NULL beyond the last.
 const struct engine_way *engine_way(uint32_t index);

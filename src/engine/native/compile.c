@@ -53,9 +53,10 @@ struct stub *compile_stub(struct compiler *compiler, uint32_t insn,
 void compile_settle(struct compiler *compiler, uint32_t mask)
 {
 	struct code *code = compiler->code;
-	for (unsigned r = 0; r < 10; r++) {
+	for (mask &= 0x3ff; mask; mask &= mask - 1) {
+		unsigned r = (unsigned)__builtin_ctz(mask);
 		struct lazy *lazy = &compiler->lazy[r];
-		if (!(mask & 1u << r) || lazy->kind == LAZY_NONE)
+		if (lazy->kind == LAZY_NONE)
 			continue;
 		if (lazy->kind == LAZY_STACK) {
 			asm_lea(code, reg_of(r), mem_at(REG_FRAME, (int32_t)lazy->value));
@@ -529,10 +530,10 @@ int compile_program(struct compiler *compiler, struct uses *uses)
 		if (compiler->in_loop && i == 0) {
 			asm_bind(compiler->code, compiler->end);
 			compile_burst_tail(compiler, uses);
+			if (!compiler->verify)
+				r = compile_ahead(compiler);
 		}
 	}
-	if (!r && compiler->in_loop && !compiler->verify)
-		r = compile_ahead(compiler);
 	if (compiler->failed)
 		r = -ENOMEM;
 	return r;

@@ -70,7 +70,7 @@ struct compiler {
 	struct bpf_insn *insns; // rewritten by combine(); the interpreter keeps its own
 	struct fact *facts;
 	uint32_t program, insn_count;
-	bool verify;
+	bool verify, look_ahead;
 	bool tail_calls;       // some program of the generation makes them
 	uint64_t blind;        // the key of constants
 	uint32_t *functions;   // labels of the program's functions
@@ -174,8 +174,8 @@ void compile_thunks(struct compiler *compiler);
 // Whether it never comes to a helper either, which would look at the budget.
 bool compile_map_in_place(const struct compiler *compiler, uint32_t insn);
 bool compile_map_inlines(const struct compiler *compiler, uint32_t insn);
-bool compile_map(struct compiler *compiler, uint32_t insn);       // false: it is none
-bool compile_map_ahead(struct compiler *compiler, uint32_t insn); // false: stop behind it
+bool compile_map(struct compiler *compiler, uint32_t insn);             // false: it is none
+bool compile_map_ahead(struct compiler *compiler, uint32_t insn);       // false: stop behind it
 bool compile_map_large(const struct compiler *compiler, uint32_t insn); // a look-up to ask for
 // Bytes of the key of a map operation with a known map and a key at a known place of the stack; 0
 // for any other call.

@@ -95,9 +95,10 @@ static bool go(struct compiler *compiler, uint32_t insn)
 static void go_through(struct compiler *compiler)
 {
 	bool alive = true;
-	uint32_t last = 0;
+	uint32_t last = 0, end = compiler->function->end;
 	compiler->depth = 0;
-	for (uint32_t i = 0; i < compiler->function->end; i++) {
+	compiler->furthest = 0;
+	for (uint32_t i = 0; i < end && (alive || i <= compiler->furthest); i++) {
 		const struct fact *fact = &compiler->facts[i];
 		if (fact->reached && fact->leader && (alive || compiler->labels[i])) {
 			if (alive)
@@ -142,11 +143,25 @@ static void compile_round(struct compiler *compiler)
 	asm_function_end(code, 0);
 }
 
+// How many rounds have something to ask for: two for each large map on the way.
+static uint32_t count_rounds(const struct compiler *compiler)
+{
+	const struct analysis *analysis = compiler->analysis;
+	uint32_t rounds = 0;
+	for (uint32_t i = 0; i < analysis->call_count && rounds < AHEAD_ROUNDS; i++) {
+		uint32_t insn = analysis->calls[i].insn;
+		if (insn < compiler->function->end && compile_map_large(compiler, insn))
+			rounds += 2;
+	}
+	return rounds;
+}
+
 int compile_ahead(struct compiler *compiler)
 {
 	uint32_t *labels = compiler->labels;
-	uint32_t end = compiler->end;
-	compiler->function = &compiler->analysis->functions[0];
+	uint32_t end = compiler->end, rounds = count_rounds(compiler);
+	if (!rounds)
+		return 0;
 	compiler->labels = calloc(compiler->insn_count, sizeof(*labels));
 	compiler->depths = calloc(compiler->insn_count, sizeof(*compiler->depths));
 	if (!compiler->labels || !compiler->depths) {
@@ -154,8 +169,7 @@ int compile_ahead(struct compiler *compiler)
 		compiler->labels = labels;
 		return -ENOMEM;
 	}
-	slots_plan(compiler);
-	for (uint32_t round = 0; round < AHEAD_ROUNDS; round++) {
+	for (uint32_t round = 0; round < rounds; round++) {
 		memset(compiler->labels, 0, compiler->insn_count * sizeof(*labels));
 		compiler->ahead = round + 1;
 		asm_bind(compiler->code, compiler->rounds[round]);

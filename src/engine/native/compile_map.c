@@ -284,16 +284,22 @@ static void emit_hash_function(struct compiler *compiler, const struct stub *stu
 }
 
 // A map whose tables may be larger than the caches.
-static bool is_large(const struct lookup *lookup)
+static bool is_large(const struct compiler *compiler, const struct lookup *lookup)
 {
 	return lookup->path.path != MAP_PATH_ARRAY &&
-	       map_def(lookup->map->map)->max_entries >= AHEAD_ENTRIES;
+	       (compiler->look_ahead || map_def(lookup->map->map)->max_entries >= AHEAD_ENTRIES);
+}
+
+bool compile_map_large(const struct compiler *compiler, uint32_t insn)
+{
+	struct lookup lookup;
+	return find_lookup(compiler, insn, &lookup) && is_large(compiler, &lookup);
 }
 
 // Whether the look-up is only to be asked for.
 static bool asks_ahead(const struct compiler *compiler, const struct lookup *lookup)
 {
-	return compiler->ahead == 2 * compiler->depth + 1 && is_large(lookup);
+	return compiler->ahead == 2 * compiler->depth + 1 && is_large(compiler, lookup);
 }
 
 static const enum reg key_word[MAP_WORDS_MAX] = {REG_R1, REG_R2, REG_R4};
@@ -514,7 +520,7 @@ bool compile_map_ahead(struct compiler *compiler, uint32_t insn)
 	struct lookup lookup;
 	if (!find_lookup(compiler, insn, &lookup))
 		return false;
-	if (!is_large(&lookup))
+	if (!is_large(compiler, &lookup))
 		return compile_map(compiler, insn);
 	uint32_t asked = 2 * compiler->depth + 1;
 	if (compiler->ahead <= asked + 1) {

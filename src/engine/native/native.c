@@ -39,7 +39,8 @@ struct native {
 	enter_fn *enter;
 	const uint8_t *burst;
 	const uint8_t *rounds[AHEAD_ROUNDS];
-	bool in_loop; // the entry program's first function cannot be entered by itself
+	bool look_ahead; // always
+	bool in_loop;    // the entry program's first function cannot be entered by itself
 	struct uses uses;
 	struct native_program *programs;
 	uint32_t program_count;
@@ -174,8 +175,8 @@ static int add_programs(
 	         : 0;
 }
 
-int native_new(struct generation *generation, bool is_bare, bool verify, struct native **native,
-        struct error *err)
+int native_new(struct generation *generation, const struct generation_options *options,
+        struct native **native, struct error *err)
 {
 	*native = NULL;
 	struct space *space = generation->space;
@@ -187,6 +188,7 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
 	if (!new || code_new(&code))
 		return error_set(err, ENOMEM, "out of memory for machine code");
 	new->memory = space_code(space);
+	new->look_ahead = options->look_ahead;
 	new->program_count = generation->program_count;
 	new->programs = calloc(new->program_count, sizeof(*new->programs));
 	if (!new->programs)
@@ -194,7 +196,8 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
 	struct compiler compiler = {
 	        .generation = generation,
 	        .code = code,
-	        .verify = verify,
+	        .verify = options->verify,
+	        .look_ahead = options->look_ahead,
 	        .tail_calls = makes_tail_calls(generation),
 	};
 	if (getrandom(&compiler.blind, sizeof(compiler.blind), 0) != sizeof(compiler.blind))
@@ -203,7 +206,7 @@ int native_new(struct generation *generation, bool is_bare, bool verify, struct 
 	for (uint32_t i = 0; i < AHEAD_ROUNDS; i++)
 		compiler.rounds[i] = asm_label(code);
 	compiler.uses = &new->uses;
-	int r = add_programs(new, &compiler, is_bare, err);
+	int r = add_programs(new, &compiler, options->is_bare, err);
 	if (r)
 		return r;
 	take_positions(new, code);
@@ -283,10 +286,10 @@ static void go_ahead(struct engine *engine, const struct native *native,
         const struct packet *packets, uint32_t count)
 {
 	const uint64_t args[5] = {(uintptr_t)packets, (uintptr_t)(packets + count)};
-	if (count < AHEAD_BURST)
+	if (count < AHEAD_BURST && !native->look_ahead)
 		return;
 	for (uint32_t i = 0; i < AHEAD_ROUNDS; i++) {
-		bool any = false;
+		bool any = native->look_ahead && native->uses.large[i / 2].count;
 		for (uint32_t m = 0; m < native->uses.large[i / 2].count; m++)
 			any |= pays(native->uses.large[i / 2].maps[m], i % 2);
 		if (any)

@@ -11,6 +11,7 @@
 struct engine;
 struct error;
 struct generation;
+struct generation_options;
 struct native;
 struct packet;
 struct verdict;
@@ -19,8 +20,8 @@ bool native_offered(void);
 // Compiles all programs of a linked generation. Accepts what the interpreter accepts. Errors:
 // ENOMEM. *native is NULL where this machine is not offered or executable memory is refused: the
 // interpreter then runs everything.
-int native_new(struct generation *generation, bool is_bare, bool verify, struct native **native,
-        struct error *err);
+int native_new(struct generation *generation, const struct generation_options *options,
+        struct native **native, struct error *err);
 void native_free(struct native **native);
 
 // Runs the entry program of a bare generation in the frame at engine->depth, with R1 to R5 from

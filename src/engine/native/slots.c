@@ -50,26 +50,41 @@ static void propose(struct compiler *compiler, int32_t offset, uint32_t size)
 	}
 }
 
-// Whether every access in the function is apart from the slot or inside it, at a place that an
-// insertion can have, and one of them stores a part.
-static bool is_worth(const struct compiler *compiler, const struct slot *slot)
+uint32_t slots_overlapping(const struct compiler *compiler, int64_t offset, uint32_t size)
 {
-	bool part = false;
+	uint32_t mask = 0;
+	for (uint32_t i = 0; i < compiler->slot_count; i++) {
+		if (overlap(&compiler->slots[i], (int32_t)offset, size))
+			mask |= 1u << i;
+	}
+	return mask;
+}
+
+// The slots that are worth it: every access in the function is apart from one or inside it, at a
+// place that an insertion can have, and one of them stores a part.
+static uint32_t find_worthy(const struct compiler *compiler)
+{
+	uint32_t parts = 0, spoilt = 0;
 	for (uint32_t i = compiler->function->insn; i < compiler->function->end; i++) {
 		const struct fact *fact = &compiler->facts[i];
-		uint32_t size = fact->reached ? access_size(compiler, i) : 0;
-		// Somewhere in the frame: proven, so that nothing is spilled before it.
-		if (size && fact->region == VALUE_STACK && fact->proven && !fact->exact)
-			return false;
-		if (!size || !is_exact_stack(fact) || !overlap(slot, fact->offset, size))
+		if (!fact->reached || fact->region != VALUE_STACK || !fact->proven)
 			continue;
-		enum opcode_kind kind = opcode_of(&compiler->insns[i])->kind;
-		if (!holds(slot, fact->offset, size) || kind == KIND_ATOMIC ||
-		        (uint32_t)(fact->offset - slot->offset) % size)
-			return false;
-		part |= kind == KIND_STORE && size < slot->size;
+		uint32_t size = access_size(compiler, i);
+		// Somewhere in the frame: proven, so that nothing is spilled before it.
+		if (size && !fact->exact)
+			return 0;
+		uint32_t mask = size ? slots_overlapping(compiler, fact->offset, size) : 0;
+		for (; mask; mask &= mask - 1) {
+			const struct slot *slot = &compiler->slots[__builtin_ctz(mask)];
+			enum opcode_kind kind = opcode_of(&compiler->insns[i])->kind;
+			if (!holds(slot, fact->offset, size) || kind == KIND_ATOMIC ||
+			        (uint32_t)(fact->offset - slot->offset) % size)
+				spoilt |= mask & -mask;
+			else if (kind == KIND_STORE && size < slot->size)
+				parts |= mask & -mask;
+		}
 	}
-	return part;
+	return parts & ~spoilt;
 }
 
 static void choose(struct compiler *compiler)
@@ -84,12 +99,10 @@ static void choose(struct compiler *compiler)
 		if (size > 4)
 			propose(compiler, (int32_t)call->args[1].min, size);
 	}
-	for (uint32_t i = 0; i < compiler->slot_count;) {
-		if (is_worth(compiler, &compiler->slots[i]))
-			i++;
-		else
-			compiler->slots[i] = compiler->slots[--compiler->slot_count];
-	}
+	uint32_t worthy = compiler->slot_count ? find_worthy(compiler) : 0;
+	compiler->slot_count = 0;
+	for (; worthy; worthy &= worthy - 1)
+		compiler->slots[compiler->slot_count++] = compiler->slots[__builtin_ctz(worthy)];
 }
 
 const struct slot *slot_of(
@@ -103,16 +116,6 @@ const struct slot *slot_of(
 		return slot;
 	}
 	return NULL;
-}
-
-uint32_t slots_overlapping(const struct compiler *compiler, int64_t offset, uint32_t size)
-{
-	uint32_t mask = 0;
-	for (uint32_t i = 0; i < compiler->slot_count; i++) {
-		if (overlap(&compiler->slots[i], (int32_t)offset, size))
-			mask |= 1u << i;
-	}
-	return mask;
 }
 
 // Slots that a call may read: those of the key where that is known, else all.
@@ -172,33 +175,45 @@ static void effects(
 		*reads = bit; // a store of a part keeps the rest
 }
 
+// How far a jump leads, counted from behind it.
+static int64_t jump_of(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
+}
+
+static bool leads_back(const struct bpf_insn *insn)
+{
+	enum opcode_kind kind = opcode_of(insn)->kind;
+	return (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) && jump_of(insn) < 0;
+}
+
 // Slots live before `insn`, from those live before what may follow it.
 static uint32_t live_before(const struct compiler *compiler, uint32_t insn)
 {
 	const struct bpf_insn *it = &compiler->insns[insn];
 	enum opcode_kind kind = opcode_of(it)->kind;
 	uint32_t live = 0, reads, writes, next = insn + 1 + insn_is_lddw(it);
-	if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) {
-		int64_t by = it->code == (BPF_JMP32 | BPF_JA) ? it->imm : it->off;
-		live |= compiler->slots_live[insn + 1 + by];
-	}
+	if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS)
+		live |= compiler->slots_live[insn + 1 + jump_of(it)];
 	if (kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT && next < compiler->function->end)
 		live |= compiler->slots_live[next];
 	effects(compiler, insn, &reads, &writes);
 	return (live & ~writes) | reads;
 }
 
+// Whether another one is needed: a way back leads to what has changed since.
 static bool sweep(struct compiler *compiler)
 {
-	bool changed = false;
+	bool changed = false, back = false;
 	for (uint32_t i = compiler->function->end; i-- > compiler->function->insn;) {
 		if (!compiler->facts[i].reached)
 			continue;
 		uint32_t live = live_before(compiler, i);
 		changed |= live != compiler->slots_live[i];
 		compiler->slots_live[i] = live;
+		back |= leads_back(&compiler->insns[i]);
 	}
-	return changed;
+	return changed && back;
 }
 
 void slots_plan(struct compiler *compiler)
