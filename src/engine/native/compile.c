@@ -409,25 +409,35 @@ static uint32_t saved_registers(const struct compiler *compiler)
 	return mask & 0x3c0;
 }
 
+void compile_zeros(struct compiler *compiler, uint32_t mask)
+{
+	for (unsigned r = 0; r < 10; r++) {
+		if (mask & 1u << r)
+			asm_constant(compiler->code, reg_of(r), 0);
+	}
+}
+
+void compile_dirty_frame(struct compiler *compiler)
+{
+	struct code *code = compiler->code;
+	uint32_t low = compiler->function->stack_low, clean = asm_label(code);
+	if (!low)
+		return;
+	asm_lea(code, REG_T0, mem_at(REG_FRAME, -(int32_t)low));
+	asm_alu(code, BPF_SUB, REG_T0, REG_BASE, true);
+	asm_branch_memory(code, BPF_JGE, REG_T0, ENGINE_FIELD(stack_dirty), 8, clean);
+	asm_store(code, ENGINE_FIELD(stack_dirty), REG_T0, 8);
+	asm_bind(code, clean);
+}
+
 static void compile_prologue(struct compiler *compiler)
 {
 	struct code *code = compiler->code;
 	const struct function_fact *function = compiler->function;
-	uint32_t zero = function->entry_live & 0x3c1; // arguments stand in R1 to R5
 	if (!is_in_loop(compiler))
 		asm_function_begin(code, compiler->saved);
-	for (unsigned r = 0; r < 10; r++) {
-		if (zero & 1u << r)
-			asm_constant(code, reg_of(r), 0);
-	}
-	if (function->stack_low) { // whoever wants a clean frame next looks there
-		uint32_t clean = asm_label(code);
-		asm_lea(code, REG_T0, mem_at(REG_FRAME, -(int32_t)function->stack_low));
-		asm_alu(code, BPF_SUB, REG_T0, REG_BASE, true);
-		asm_branch_memory(code, BPF_JGE, REG_T0, ENGINE_FIELD(stack_dirty), 8, clean);
-		asm_store(code, ENGINE_FIELD(stack_dirty), REG_T0, 8);
-		asm_bind(code, clean);
-	}
+	compile_zeros(compiler, function->entry_live & 0x3c1); // arguments stand in R1 to R5
+	compile_dirty_frame(compiler);
 	slots_fill(compiler, compiler->slots_live[function->insn]);
 	bool whole = is_in_loop(compiler) &&
 	             compiler->need[function->insn] <= compiler->generation->budget;

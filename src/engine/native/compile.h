@@ -137,6 +137,9 @@ void counts_end(struct compiler *compiler);          // from there to the engine
 uint32_t counts_edge(struct compiler *compiler, uint32_t insn, uint32_t target);
 
 uint32_t compile_label(struct compiler *compiler, uint32_t insn);
+void compile_zeros(struct compiler *compiler, uint32_t mask); // registers, as programs begin
+// Says how far down the function may write its frame: whoever wants a clean one next looks there.
+void compile_dirty_frame(struct compiler *compiler);
 void compile_insn(struct compiler *compiler, uint32_t at);
 void compile_stubs(struct compiler *compiler);
 struct stub *compile_stub(struct compiler *compiler, uint32_t insn,

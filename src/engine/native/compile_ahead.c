@@ -131,7 +131,10 @@ static void compile_round(struct compiler *compiler)
 	asm_function_begin(code, 0);
 	asm_store(code, CURRENT, REG_R1, 8);
 	asm_store(code, END, REG_R2, 8);
+	compile_dirty_frame(compiler);
 	asm_bind(code, again);
+	// What is proven holds for a program that begins like this.
+	compile_zeros(compiler, compiler->function->entry_live & ~(1u << BPF_REG_1));
 	asm_load(code, REG_R1, ENGINE_FIELD(context), 8, false);
 	go_through(compiler);
 	compile_stubs(compiler);

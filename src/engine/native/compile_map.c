@@ -352,7 +352,8 @@ static void lookup_hash(struct compiler *compiler, const struct lookup *lookup)
 	if (!function)
 		return;
 	function->back = back;
-	uint32_t call = function->label;
+	// The function marks entries of an LRU as used, which none is until the packet's turn.
+	uint32_t call = compiler->ahead && path->marks ? compiler->end : function->label;
 	struct stub *missed = compile_stub(compiler, lookup->insn, emit_hash_miss);
 	if (!missed)
 		return;
