@@ -23,6 +23,7 @@ const struct image_map random_maps[RANDOM_MAPS] = {
         [RANDOM_PROGRAMS] = ROW(PROG_ARRAY, 4, 4, 4, 0),
         [RANDOM_DEVMAP] = ROW(DEVMAP, 4, 4, RANDOM_ENTRIES, 0),
         [RANDOM_RING] = ROW(RINGBUF, 0, 0, 4096, 0),
+        [RANDOM_OUTER] = ROW(ARRAY_OF_MAPS, 4, 4, 4, 0),
 };
 
 static unsigned any_map(struct writer *w)
@@ -187,4 +188,37 @@ void put_spill(struct writer *w)
 			hold(w, reg, HELD_NUMBER, 0);
 		}
 	}
+}
+
+// A map out of a map, then one of its values. What the outer map gives is no address.
+void put_inner(struct writer *w)
+{
+	put_move(w, 2, any_register(w));
+	put(w, BPF_ALU64 | BPF_AND | BPF_K, 2, 0, 0, one_in(w, 8) ? 7 : 3);
+	put_store(w, BPF_W, BPF_REG_10, KEY_AT, 2);
+	put_wide(w, 1, BPF_PSEUDO_MAP_FD, RANDOM_OUTER, 0);
+	put_move(w, 2, BPF_REG_10);
+	put_add(w, 2, KEY_AT);
+	put_helper_call(w, BPF_FUNC_map_lookup_elem);
+	if (one_in(w, 20)) {
+		put_access(w, 0, 0, 8, false);
+		return;
+	}
+	uint32_t at = w->program->count;
+	put(w, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 0, 0);
+	put_move(w, 1, 0);
+	put_move(w, 2, BPF_REG_10);
+	put_add(w, 2, KEY_AT);
+	if (one_in(w, 3)) {
+		put_move(w, 3, BPF_REG_10);
+		put_add(w, 3, VALUE_AT);
+		put_number(w, 4, 0);
+		put_helper_call(w, BPF_FUNC_map_update_elem);
+	} else {
+		put_helper_call(w, BPF_FUNC_map_lookup_elem);
+		put(w, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1, 0);
+		put_access(w, 0, 0, 16, false);
+	}
+	patch_jump(w, at);
+	put_number(w, 0, any_number(w));
 }

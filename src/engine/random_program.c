@@ -19,7 +19,7 @@
 
 static void put_piece(struct writer *w)
 {
-	switch (pick(w, w->is_free ? 25 : 19)) {
+	switch (pick(w, w->is_free ? 26 : 19)) {
 	case 0:
 		put_branch(w);
 		break;
@@ -79,6 +79,9 @@ static void put_piece(struct writer *w)
 		break;
 	case 20:
 		put_redirect(w);
+		break;
+	case 21:
+		put_inner(w);
 		break;
 	default:
 		put_wild(w);
@@ -147,13 +150,12 @@ static void mark_used(const struct random_program *program, bool used[RANDOM_MAP
 	}
 }
 
-static bool fill_slots(struct image_map *map)
+static bool fill_slots(struct image_map *map, const struct image_slot slots[3])
 {
-	static const struct image_slot slots[] = {{0, 0}, {1, 1}, {3, 0}};
-	map->slots = malloc(sizeof(slots));
+	map->slots = malloc(3 * sizeof(slots[0]));
 	if (!map->slots)
 		return false;
-	memcpy(map->slots, slots, sizeof(slots));
+	memcpy(map->slots, slots, 3 * sizeof(slots[0]));
 	map->slot_count = 3;
 	return true;
 }
@@ -162,7 +164,10 @@ struct image *random_program_image(const struct random_program *program, struct 
 {
 	struct image *image;
 	uint32_t first = program->second ? program->second : program->count;
-	bool used[RANDOM_MAPS] = {0};
+	static const struct image_slot programs[] = {{0, 0}, {1, 1}, {3, 0}},
+	                               maps[] = {{0, RANDOM_ARRAY}, {1, RANDOM_HASH},
+	                                       {3, RANDOM_HASH}};
+	bool used[RANDOM_MAPS] = {0}, filled = true;
 	if (bare_image(program->insns, first, random_maps, RANDOM_MAPS, &image, err))
 		return NULL;
 	if (program->second &&
@@ -171,14 +176,19 @@ struct image *random_program_image(const struct random_program *program, struct 
 		return NULL;
 	}
 	mark_used(program, used);
+	used[RANDOM_ARRAY] |= used[RANDOM_OUTER];
+	used[RANDOM_HASH] |= used[RANDOM_OUTER];
 	for (uint32_t i = 0; i < RANDOM_MAPS; i++) {
 		image->maps[i].is_template = !used[i];
 		if (program->large && random_maps[i].max_entries >= RANDOM_ENTRIES &&
 		        i < RANDOM_PROGRAMS)
 			image->maps[i].max_entries = LARGE;
 	}
-	if (used[RANDOM_PROGRAMS] && program->second &&
-	        !fill_slots(&image->maps[RANDOM_PROGRAMS])) {
+	if (used[RANDOM_PROGRAMS] && program->second)
+		filled = fill_slots(&image->maps[RANDOM_PROGRAMS], programs);
+	if (used[RANDOM_OUTER])
+		filled &= fill_slots(&image->maps[RANDOM_OUTER], maps);
+	if (!filled) {
 		image_free(&image);
 		error_set(err, ENOMEM, "out of memory");
 		return NULL;
