@@ -10,7 +10,7 @@
 // - array, devmap: right at once.
 // - hash: a hit is right if the bucket's version is the same before and after; a miss is, if the
 //   version is the same and the bucket has no next one. Anything else: call the function.
-// - LPM: a rule that is found is right, and so is none. Anything else: call the function.
+// - LPM: a rule that is found is right, and so is none. Anything else: call the helper.
 // Loads must not pass each other where the text says "then": on x86-64 they never do, on aarch64
 // take load-acquire for the version, the numbers and the LPM's entries, and a load barrier (dmb
 // ishld) before the version is read again.
@@ -56,7 +56,7 @@ enum map_path {
 // An entry of the LPM's tables, by its two top bits.
 #define MAP_LPM_KIND 0xc0000000u // both 0: the number of a rule, 0 for none
 #define MAP_LPM_NODE 0x40000000u // the rest is the number of a node: 256 entries by the next byte
-#define MAP_LPM_CELL 0x80000000u // call the function
+#define MAP_LPM_CELL 0x80000000u // call the helper
 
 // LPM look-up of a key with length 32 (else call), `ip` in host order: load root[ip >> 8]; where it
 // is a node, then load nodes[number * 256 + (ip & 255)]; if the entry is 0, load shorts[ip >> 24];
