@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Maps: keys put together on the stack piece by piece, look-ups, values that are held over other
 // pieces, globals, pointers spilled to the stack.
+#include "ebpf/opcode.h"
 #include "engine/random_writer.h"
 
 #define ROW(type_, key_, value_, entries_, flags_)                                                 \
@@ -24,6 +25,7 @@ const struct image_map random_maps[RANDOM_MAPS] = {
         [RANDOM_DEVMAP] = ROW(DEVMAP, 4, 4, RANDOM_ENTRIES, 0),
         [RANDOM_RING] = ROW(RINGBUF, 0, 0, 4096, 0),
         [RANDOM_OUTER] = ROW(ARRAY_OF_MAPS, 4, 4, 4, 0),
+        [RANDOM_CONSTANTS] = ROW(ARRAY, 4, 64, 1, BPF_F_RDONLY_PROG),
 };
 
 static unsigned any_map(struct writer *w)
@@ -188,6 +190,26 @@ void put_spill(struct writer *w)
 			hold(w, reg, HELD_NUMBER, 0);
 		}
 	}
+}
+
+// What a compiler may take for known; now and then somebody writes to it.
+void put_constants(struct writer *w)
+{
+	unsigned reg = any_register(w);
+	int bytes, size = any_size(w, &bytes), at = (int)pick(w, 65 - (uint32_t)bytes);
+	put_wide(w, 5, BPF_PSEUDO_MAP_VALUE, RANDOM_CONSTANTS, one_in(w, 4) ? 8 : 0);
+	if (one_in(w, 4)) {
+		put_move(w, 4, any_register(w));
+		put(w, BPF_ALU64 | BPF_AND | BPF_K, 4, 0, 0, 7);
+		put(w, BPF_ALU64 | BPF_ADD | BPF_X, 5, 4, 0, 0);
+	}
+	if (one_in(w, 20)) {
+		put_access(w, 5, 0, 64, false);
+		return;
+	}
+	put(w, BPF_LDX | (bytes < 8 && pick(w, 2) ? BPF_MEMSX : BPF_MEM) | size, reg, 5, at, 0);
+	if (pick(w, 2))
+		put_branch(w);
 }
 
 // A map out of a map, then one of its values. What the outer map gives is no address.

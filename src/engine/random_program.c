@@ -19,7 +19,7 @@
 
 static void put_piece(struct writer *w)
 {
-	switch (pick(w, w->is_free ? 26 : 19)) {
+	switch (pick(w, w->is_free ? 28 : 19)) {
 	case 0:
 		put_branch(w);
 		break;
@@ -83,6 +83,10 @@ static void put_piece(struct writer *w)
 	case 21:
 		put_inner(w);
 		break;
+	case 22:
+	case 23:
+		put_constants(w);
+		break;
 	default:
 		put_wild(w);
 		break;
@@ -134,6 +138,16 @@ void random_program_write(
 		put_piece(w);
 	put_end(w);
 	mutate(w);
+}
+
+static bool fill_constants(struct image_map *map)
+{
+	map->is_global = true;
+	map->is_readonly = true;
+	map->data = malloc(map->value_size);
+	for (uint32_t i = 0; map->data && i < map->value_size; i++)
+		map->data[i] = (uint8_t)(i * 37);
+	return map->data;
 }
 
 static void mark_used(const struct random_program *program, bool used[RANDOM_MAPS])
@@ -188,6 +202,8 @@ struct image *random_program_image(const struct random_program *program, struct 
 		filled = fill_slots(&image->maps[RANDOM_PROGRAMS], programs);
 	if (used[RANDOM_OUTER])
 		filled &= fill_slots(&image->maps[RANDOM_OUTER], maps);
+	if (used[RANDOM_CONSTANTS])
+		filled &= fill_constants(&image->maps[RANDOM_CONSTANTS]);
 	if (!filled) {
 		image_free(&image);
 		error_set(err, ENOMEM, "out of memory");

@@ -45,7 +45,8 @@ enum {
 	RANDOM_PROGRAMS, // 0 and 3: the program itself, 1: the second one
 	RANDOM_DEVMAP,
 	RANDOM_RING,
-	RANDOM_OUTER, // 0: the array, 1 and 3: the hash, 2: nothing
+	RANDOM_OUTER,     // 0: the array, 1 and 3: the hash, 2: nothing
+	RANDOM_CONSTANTS, // a global that is read only: byte i is i * 37
 	RANDOM_MAPS,
 };
 extern const struct image_map random_maps[RANDOM_MAPS];

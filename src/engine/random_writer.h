@@ -88,6 +88,7 @@ void put_held_value(struct writer *w);
 void put_global(struct writer *w);
 void put_spill(struct writer *w);
 void put_inner(struct writer *w);
+void put_constants(struct writer *w);
 
 // random_call.c
 void put_helper(struct writer *w);
