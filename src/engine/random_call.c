@@ -93,7 +93,10 @@ void put_redirect(struct writer *w)
 		put_wide(w, 1, BPF_PSEUDO_MAP_FD, RANDOM_DEVMAP, 0);
 		put_move(w, 2, any_register(w));
 		put(w, BPF_ALU64 | BPF_AND | BPF_K, 2, 0, 0, 15);
-		put_number(w, 3, (int32_t)pick(w, 5));
+		if (one_in(w, 6))
+			put_move(w, 3, any_register(w));
+		else
+			put_number(w, 3, (int32_t)(one_in(w, 4) ? 8 * pick(w, 4) : pick(w, 5)));
 		put_helper_call(w, BPF_FUNC_redirect_map);
 	}
 	put_jump_out(w, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, XDP_REDIRECT);

@@ -22,7 +22,12 @@ const struct image_map random_maps[RANDOM_MAPS] = {
         [RANDOM_PERCPU_ARRAY] = ROW(PERCPU_ARRAY, 4, 16, RANDOM_ENTRIES, 0),
         [RANDOM_PERCPU_HASH] = ROW(PERCPU_HASH, 12, 8, RANDOM_ENTRIES, 0),
         [RANDOM_PROGRAMS] = ROW(PROG_ARRAY, 4, 4, 4, 0),
-        [RANDOM_DEVMAP] = ROW(DEVMAP, 4, 4, RANDOM_ENTRIES, 0),
+        [RANDOM_DEVMAP] = {.name = "raio_ports", // a generation fills it with its own
+                .type = BPF_MAP_TYPE_DEVMAP,
+                .key_size = 4,
+                .value_size = 4,
+                .max_entries = RANDOM_ENTRIES,
+                .inner = IMAGE_NONE},
         [RANDOM_RING] = ROW(RINGBUF, 0, 0, 4096, 0),
         [RANDOM_OUTER] = ROW(ARRAY_OF_MAPS, 4, 4, 4, 0),
         [RANDOM_CONSTANTS] = ROW(ARRAY, 4, 64, 1, BPF_F_RDONLY_PROG),
