@@ -46,6 +46,8 @@ static const char *const part_names[PART_COUNT] = {
         [PART_TRACE] = "trace",
 };
 
+#define BLOCK 64u // bytes that engine_call() gets
+
 struct part_head {
 	uint32_t part, index, size;
 };
@@ -55,6 +57,7 @@ struct diff_side {
 	struct space *space;
 	struct packet_memory *memory;
 	struct packet frames[DIFF_BURST_MAX];
+	uint32_t block;
 	struct diff_outcome *outcome; // being written
 };
 
@@ -95,6 +98,8 @@ int diff_side_new(const struct engine_way *way, struct diff_side **side, struct 
 	int r = space_new(&new->space, err);
 	if (!r)
 		r = packet_memory_new(new->space, DIFF_BURST_MAX, &new->memory, err);
+	if (!r)
+		r = space_map(new->space, BLOCK, &new->block, err);
 	if (!r && frames_take(new->memory, new->frames, DIFF_BURST_MAX) != DIFF_BURST_MAX)
 		r = error_set(err, ENOMEM, "no frames");
 	if (r) {
@@ -151,22 +156,28 @@ static bool has_address(uint8_t fault)
 	return fault == FAULT_READ || fault == FAULT_WRITE || fault == FAULT_HELPER;
 }
 
-static void add_packet(struct diff_side *side, uint32_t index, const struct packet *packet,
+static void add_verdict(struct diff_outcome *outcome, uint32_t index, const struct packet *packet,
         const struct verdict *verdict)
 {
-	struct diff_outcome *outcome = side->outcome;
 	const uint64_t said[] = {verdict->verdict, verdict->fault, verdict->program, verdict->insn,
 	        verdict->result, has_address(verdict->fault) ? verdict->address : 0,
 	        verdict->ports};
 	const uint16_t ends[] = {packet->data, packet->end, packet->meta, packet->out};
 	add_part(outcome, PART_VERDICT, index, said, sizeof(said));
 	add_part(outcome, PART_ENDS, index, ends, sizeof(ends));
-	add_part(outcome, PART_FRAME, index, space_base(side->space) + packet->frame, FRAME_SIZE);
 	bool is_result = verdict->fault == FAULT_VERDICT || verdict->fault == FAULT_EXPLICIT ||
 	                 verdict->fault == FAULT_REDIRECT;
 	outcome->fault = is_result ? FAULT_NONE : verdict->fault;
 	outcome->result = verdict->result;
 	outcome->unfaulted += outcome->fault == FAULT_NONE;
+}
+
+static void add_packet(struct diff_side *side, uint32_t index, const struct packet *packet,
+        const struct verdict *verdict)
+{
+	add_verdict(side->outcome, index, packet, verdict);
+	add_part(side->outcome, PART_FRAME, index, space_base(side->space) + packet->frame,
+	        FRAME_SIZE);
 }
 
 static void add_stats(struct diff_outcome *outcome, const struct engine *engine)
@@ -240,6 +251,7 @@ static struct generation *load(
 	        .budget = setup->budget,
 	        .old = old,
 	        .carry_all = true,
+	        .is_bare = setup->is_bare,
 	        .verify = side->way->verify,
 	        .look_ahead = side->way->look_ahead};
 	if (!image || generation_new(side->space, image, &options, &generation, &err)) {
@@ -247,6 +259,24 @@ static struct generation *load(
 		return NULL;
 	}
 	return generation;
+}
+
+// As many calls as a burst has packets.
+static void run_calls(struct diff_side *side, const struct diff_setup *setup, struct engine *engine,
+        struct generation *generation, struct random *random)
+{
+	uint8_t *block = space_base(side->space) + side->block;
+	for (uint32_t i = 0; i < setup->burst; i++) {
+		struct verdict verdict;
+		const struct packet none = {0};
+		uint64_t result = 0;
+		for (uint32_t at = 0; at < BLOCK; at++)
+			block[at] = any_byte(random);
+		engine_call(engine, generation, side->block, BLOCK, &verdict, &result);
+		add_verdict(side->outcome, i, &none, &verdict);
+		add_part(side->outcome, PART_FRAME, i, block, BLOCK);
+		add_part(side->outcome, PART_STATS, i, &result, sizeof(result));
+	}
 }
 
 static void run_bursts(struct diff_side *side, const struct diff_setup *setup,
@@ -263,11 +293,15 @@ static void run_bursts(struct diff_side *side, const struct diff_setup *setup,
 			if (!*generation)
 				return;
 		}
-		fill_packets(side, setup, &random, packets);
-		memset(verdicts, FILL, sizeof(verdicts));
-		engine_run(engine, *generation, packets, verdicts, setup->burst);
-		for (uint32_t p = 0; p < setup->burst; p++)
-			add_packet(side, p, &packets[p], &verdicts[p]);
+		if (setup->is_bare) {
+			run_calls(side, setup, engine, *generation, &random);
+		} else {
+			fill_packets(side, setup, &random, packets);
+			memset(verdicts, FILL, sizeof(verdicts));
+			engine_run(engine, *generation, packets, verdicts, setup->burst);
+			for (uint32_t p = 0; p < setup->burst; p++)
+				add_packet(side, p, &packets[p], &verdicts[p]);
+		}
 		add_stats(side->outcome, engine);
 		add_maps(side->outcome, *generation);
 		if (setup->churn)

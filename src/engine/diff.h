@@ -32,8 +32,9 @@ struct diff_setup {
 	uint64_t seed;
 	uint64_t budget; // 0: the usual
 	uint32_t bursts, burst;
-	bool carry; // a second generation takes over all maps before the last burst
-	bool churn; // the control side changes maps between bursts
+	bool carry;   // a second generation takes over all maps before the last burst
+	bool churn;   // the control side changes maps between bursts
+	bool is_bare; // engine_call() over a block of BLOCK bytes instead of packets
 };
 
 // A list of parts: what it is and which, size, bytes. Alike where the bytes are.

@@ -59,6 +59,8 @@ static void read_settings(struct reader *reader, char *line)
 			setup->carry = true;
 		else if (strcmp(word, "churn") == 0)
 			setup->churn = true;
+		else if (strcmp(word, "bare") == 0)
+			setup->is_bare = true;
 		else if (strcmp(word, "large") == 0)
 			reader->it->program.large = true;
 		else
@@ -188,11 +190,11 @@ void diff_case_print(FILE *to, const struct diff_case *it)
 	const struct diff_setup *setup = &it->setup;
 	struct random_program copy = it->program;
 	print_listing(to, &copy);
-	fprintf(to, "case %s\nrun bursts=%u burst=%u size=%u budget=%llu seed=%llu%s%s%s\n",
+	fprintf(to, "case %s\nrun bursts=%u burst=%u size=%u budget=%llu seed=%llu%s%s%s%s\n",
 	        it->name, setup->bursts, setup->burst, setup->size,
 	        (unsigned long long)setup->budget, (unsigned long long)setup->seed,
 	        setup->carry ? " carry" : "", setup->churn ? " churn" : "",
-	        it->program.large ? " large" : "");
+	        setup->is_bare ? " bare" : "", it->program.large ? " large" : "");
 	print_words(to, &it->program);
 	fprintf(to, "alike\n");
 }

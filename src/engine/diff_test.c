@@ -98,6 +98,7 @@ static void make_trial(struct trial *trial, struct random *random)
 	setup->burst = 1 + random_pick(random, trial->it.program.large ? DIFF_BURST_MAX : 8);
 	setup->carry = random_pick(random, 8) == 0;
 	setup->churn = random_pick(random, 4) == 0;
+	setup->is_bare = random_pick(random, 8) == 0;
 	setup->budget = random_pick(random, 3) ? 5000 : 1 + random_pick(random, 400);
 }
 
