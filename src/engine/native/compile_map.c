@@ -260,6 +260,7 @@ static void emit_hash_miss(struct compiler *compiler, const struct stub *stub)
 	struct code *code = compiler->code;
 	asm_branch_memory_constant(
 	        code, BPF_JNE, mem_at(REG_R5, MAP_BUCKET_NEXT), 0, 4, stub->target);
+	asm_load_fence(code); // keys and next one before the version, as for a hit
 	asm_branch_memory(
 	        code, BPF_JNE, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION), 4, stub->target);
 	go_with_null(compiler, stub);
