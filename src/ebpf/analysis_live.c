@@ -40,15 +40,6 @@ static uint16_t before_atomic(const struct bpf_insn *insn, uint16_t live)
 	return live | REG(insn->dst_reg) | REG(insn->src_reg);
 }
 
-static uint16_t before_alu(const struct bpf_insn *insn, const struct opcode *op, uint16_t live)
-{
-	if (op->kind == KIND_ALU && BPF_OP(insn->code) == BPF_MOV)
-		live &= ~REG(insn->dst_reg);
-	else
-		live |= REG(insn->dst_reg);
-	return op->kind == KIND_ALU && op->has_src ? live | REG(insn->src_reg) : live;
-}
-
 static uint16_t before_call(const struct pass *pass, uint32_t at, uint16_t live)
 {
 	const struct bpf_insn *insn = &pass->program->insns[at];
@@ -63,26 +54,11 @@ static uint16_t before(const struct pass *pass, uint32_t at, uint16_t live)
 {
 	const struct bpf_insn *insn = &pass->program->insns[at];
 	const struct opcode *op = opcode_of(insn);
-	switch (op->kind) {
-	case KIND_ALU:
-	case KIND_NEG:
-	case KIND_SWAP:
-		return before_alu(insn, op, live);
-	case KIND_LDDW:
-		return live & ~REG(insn->dst_reg);
-	case KIND_LOAD:
-	case KIND_LOAD_SX:
-		return (live & ~REG(insn->dst_reg)) | REG(insn->src_reg);
-	case KIND_STORE:
-	case KIND_JUMP:
-		return live | REG(insn->dst_reg) | (op->has_src ? REG(insn->src_reg) : 0);
-	case KIND_ATOMIC:
+	if (op->kind == KIND_ATOMIC)
 		return before_atomic(insn, live);
-	case KIND_CALL:
+	if (op->kind == KIND_CALL)
 		return before_call(pass, at, live);
-	default:
-		return live;
-	}
+	return opcode_live(op, insn, live);
 }
 
 static void set_pending(struct pass *pass, const struct block *block)

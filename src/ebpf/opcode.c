@@ -8,59 +8,71 @@
 
 #include <stddef.h>
 
-// dst = dst OP imm, dst = dst OP src, in 32 and in 64 bits.
-#define ALU(op, text, group)                                                                       \
-	[BPF_ALU | BPF_K | (op)] = {text, KIND_ALU, group##32, false, false, 0},                   \
-	                   [BPF_ALU | BPF_X | (op)] = {text, KIND_ALU, group##32, false, true, 0}, \
+// dst = dst OP imm, dst = dst OP src, in 32 and in 64 bits; `reads`: READS_DST, or 0 of a move.
+#define ALU(op, text, group, reads)                                                                \
+	[BPF_ALU | BPF_K | (op)] = {text, KIND_ALU, group##32, false, false, 0,                    \
+	        (reads) | WRITES_DST},                                                             \
+	                   [BPF_ALU | BPF_X | (op)] = {text, KIND_ALU, group##32, false, true, 0,  \
+	                           (reads) | READS_SRC | WRITES_DST},                              \
 	                   [BPF_ALU64 | BPF_K | (op)] = {text, KIND_ALU, group##64, true, false,   \
-	                           0},                                                             \
-	                   [BPF_ALU64 | BPF_X | (op)] = {text, KIND_ALU, group##64, true, true, 0}
+	                           0, (reads) | WRITES_DST},                                       \
+	                   [BPF_ALU64 | BPF_X | (op)] = {text, KIND_ALU, group##64, true, true, 0, \
+	                           (reads) | READS_SRC | WRITES_DST}
+
+#define UNARY(code, text, kind, group, wide)                                                       \
+	[code] = {text, kind, group, wide, false, 0, READS_DST | WRITES_DST}
 
 #define JUMP(op, text)                                                                             \
-	[BPF_JMP | BPF_K |                                                                         \
-	        (op)] = {text, KIND_JUMP, GROUP_BASE64, true, false, 0},                           \
-	        [BPF_JMP | BPF_X | (op)] = {text, KIND_JUMP, GROUP_BASE64, true, true, 0},         \
-	        [BPF_JMP32 | BPF_K | (op)] = {text, KIND_JUMP, GROUP_BASE32, false, false, 0},     \
-	        [BPF_JMP32 | BPF_X | (op)] = {text, KIND_JUMP, GROUP_BASE32, false, true, 0}
+	[BPF_JMP | BPF_K | (op)] = {text, KIND_JUMP, GROUP_BASE64, true, false, 0, READS_DST},     \
+	                   [BPF_JMP | BPF_X | (op)] = {text, KIND_JUMP, GROUP_BASE64, true, true,  \
+	                           0, READS_DST | READS_SRC},                                      \
+	                   [BPF_JMP32 | BPF_K | (op)] = {text, KIND_JUMP, GROUP_BASE32, false,     \
+	                           false, 0, READS_DST},                                           \
+	                   [BPF_JMP32 | BPF_X | (op)] = {text, KIND_JUMP, GROUP_BASE32, false,     \
+	                           true, 0, READS_DST | READS_SRC}
 
 // dst = *(type *)(src + off), *(type *)(dst + off) = src, *(type *)(dst + off) = imm.
 #define MEMORY(width, type, bytes, group, wide)                                                    \
-	[BPF_LDX | BPF_MEM |                                                                       \
-	        (width)] = {type, KIND_LOAD, group, wide, true, bytes},                            \
-	        [BPF_STX | BPF_MEM | (width)] = {type, KIND_STORE, group, wide, true, bytes},      \
-	        [BPF_ST | BPF_MEM | (width)] = {type, KIND_STORE, group, wide, false, bytes}
+	[BPF_LDX | BPF_MEM | (width)] = {type, KIND_LOAD, group, wide, true, bytes,                \
+	        READS_SRC | WRITES_DST},                                                           \
+	                     [BPF_STX | BPF_MEM | (width)] = {type, KIND_STORE, group, wide, true, \
+	                             bytes, READS_DST | READS_SRC},                                \
+	                     [BPF_ST | BPF_MEM | (width)] = {                                      \
+	                             type, KIND_STORE, group, wide, false, bytes, READS_DST}
 
 #define LOAD_SX(width, type, bytes)                                                                \
-	[BPF_LDX | BPF_MEMSX | (width)] = {type, KIND_LOAD_SX, GROUP_BASE64, true, true, bytes}
+	[BPF_LDX | BPF_MEMSX | (width)] = {                                                        \
+	        type, KIND_LOAD_SX, GROUP_BASE64, true, true, bytes, READS_SRC | WRITES_DST}
 
 #define ATOMIC(width, type, bytes, group, wide)                                                    \
-	[BPF_STX | BPF_ATOMIC | (width)] = {type, KIND_ATOMIC, group, wide, true, bytes}
+	[BPF_STX | BPF_ATOMIC | (width)] = {                                                       \
+	        type, KIND_ATOMIC, group, wide, true, bytes, READS_DST | READS_SRC}
 
 #define PACKET(width, type, bytes)                                                                 \
-	[BPF_LD | BPF_ABS | (width)] = {type, KIND_PACKET, GROUP_PACKET, false, false, bytes},     \
+	[BPF_LD | BPF_ABS | (width)] = {type, KIND_PACKET, GROUP_PACKET, false, false, bytes, 0},  \
 	                    [BPF_LD | BPF_IND | (width)] = {                                       \
-	                            type, KIND_PACKET, GROUP_PACKET, false, true, bytes}
+	                            type, KIND_PACKET, GROUP_PACKET, false, true, bytes, 0}
 
 const struct opcode opcode_table[256] = {
-        ALU(BPF_ADD, "+=", GROUP_BASE),
-        ALU(BPF_SUB, "-=", GROUP_BASE),
-        ALU(BPF_MUL, "*=", GROUP_DIVMUL),
-        ALU(BPF_DIV, "/=", GROUP_DIVMUL),
-        ALU(BPF_OR, "|=", GROUP_BASE),
-        ALU(BPF_AND, "&=", GROUP_BASE),
-        ALU(BPF_LSH, "<<=", GROUP_BASE),
-        ALU(BPF_RSH, ">>=", GROUP_BASE),
-        ALU(BPF_MOD, "%=", GROUP_DIVMUL),
-        ALU(BPF_XOR, "^=", GROUP_BASE),
-        ALU(BPF_MOV, "=", GROUP_BASE),
-        ALU(BPF_ARSH, "s>>=", GROUP_BASE),
-        [BPF_ALU | BPF_NEG] = {"-", KIND_NEG, GROUP_BASE32, false, false, 0},
-        [BPF_ALU64 | BPF_NEG] = {"-", KIND_NEG, GROUP_BASE64, true, false, 0},
-        [BPF_ALU | BPF_END | BPF_TO_LE] = {"le", KIND_SWAP, GROUP_BASE32, false, false, 0},
-        [BPF_ALU | BPF_END | BPF_TO_BE] = {"be", KIND_SWAP, GROUP_BASE32, false, false, 0},
-        [BPF_ALU64 | BPF_END] = {"bswap", KIND_SWAP, GROUP_BASE64, true, false, 0},
+        ALU(BPF_ADD, "+=", GROUP_BASE, READS_DST),
+        ALU(BPF_SUB, "-=", GROUP_BASE, READS_DST),
+        ALU(BPF_MUL, "*=", GROUP_DIVMUL, READS_DST),
+        ALU(BPF_DIV, "/=", GROUP_DIVMUL, READS_DST),
+        ALU(BPF_OR, "|=", GROUP_BASE, READS_DST),
+        ALU(BPF_AND, "&=", GROUP_BASE, READS_DST),
+        ALU(BPF_LSH, "<<=", GROUP_BASE, READS_DST),
+        ALU(BPF_RSH, ">>=", GROUP_BASE, READS_DST),
+        ALU(BPF_MOD, "%=", GROUP_DIVMUL, READS_DST),
+        ALU(BPF_XOR, "^=", GROUP_BASE, READS_DST),
+        ALU(BPF_MOV, "=", GROUP_BASE, 0),
+        ALU(BPF_ARSH, "s>>=", GROUP_BASE, READS_DST),
+        UNARY(BPF_ALU | BPF_NEG, "-", KIND_NEG, GROUP_BASE32, false),
+        UNARY(BPF_ALU64 | BPF_NEG, "-", KIND_NEG, GROUP_BASE64, true),
+        UNARY(BPF_ALU | BPF_END | BPF_TO_LE, "le", KIND_SWAP, GROUP_BASE32, false),
+        UNARY(BPF_ALU | BPF_END | BPF_TO_BE, "be", KIND_SWAP, GROUP_BASE32, false),
+        UNARY(BPF_ALU64 | BPF_END, "bswap", KIND_SWAP, GROUP_BASE64, true),
 
-        [BPF_LD | BPF_IMM | BPF_DW] = {"=", KIND_LDDW, GROUP_BASE64, true, false, 0},
+        [BPF_LD | BPF_IMM | BPF_DW] = {"=", KIND_LDDW, GROUP_BASE64, true, false, 0, WRITES_DST},
         MEMORY(BPF_B, "u8", 1, GROUP_BASE32, false),
         MEMORY(BPF_H, "u16", 2, GROUP_BASE32, false),
         MEMORY(BPF_W, "u32", 4, GROUP_BASE32, false),
@@ -85,10 +97,10 @@ const struct opcode opcode_table[256] = {
         JUMP(BPF_JLE, "<="),
         JUMP(BPF_JSLT, "s<"),
         JUMP(BPF_JSLE, "s<="),
-        [BPF_JMP | BPF_JA] = {"goto", KIND_JUMP_ALWAYS, GROUP_BASE32, true, false, 0},
-        [BPF_JMP32 | BPF_JA] = {"gotol", KIND_JUMP_ALWAYS, GROUP_BASE32, false, false, 0},
-        [BPF_JMP | BPF_CALL] = {"call", KIND_CALL, GROUP_BASE32, true, false, 0},
-        [BPF_JMP | BPF_EXIT] = {"exit", KIND_EXIT, GROUP_BASE32, true, false, 0},
+        [BPF_JMP | BPF_JA] = {"goto", KIND_JUMP_ALWAYS, GROUP_BASE32, true, false, 0, 0},
+        [BPF_JMP32 | BPF_JA] = {"gotol", KIND_JUMP_ALWAYS, GROUP_BASE32, false, false, 0, 0},
+        [BPF_JMP | BPF_CALL] = {"call", KIND_CALL, GROUP_BASE32, true, false, 0, 0},
+        [BPF_JMP | BPF_EXIT] = {"exit", KIND_EXIT, GROUP_BASE32, true, false, 0, 0},
 
         PACKET(BPF_B, "u8", 1),
         PACKET(BPF_H, "u16", 2),

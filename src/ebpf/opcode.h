@@ -56,13 +56,28 @@ struct opcode {
 	bool is_64;              // operates on 64 bits
 	bool has_src;            // the operand is register src; otherwise imm
 	uint8_t size;            // bytes accessed, for loads, stores and atomics
+	uint8_t operands;        // READS_DST and so on; calls use others as well, atomics by imm
 };
+#define READS_DST  1u
+#define READS_SRC  2u
+#define WRITES_DST 4u
 
 extern const struct opcode opcode_table[256];
 
 static inline const struct opcode *opcode_of(const struct bpf_insn *insn)
 {
 	return &opcode_table[insn->code];
+}
+
+// The registers, as a mask, that are used before it, where those in `live` are used behind it. Not
+// for calls and atomics. No branches: what comes next in a program cannot be foreseen.
+static inline uint16_t opcode_live(
+        const struct opcode *opcode, const struct bpf_insn *insn, uint16_t live)
+{
+	uint32_t operands = opcode->operands;
+	live &= (uint16_t) ~((operands >> 2) << insn->dst_reg);
+	return (uint16_t)(live | (operands & READS_DST) << insn->dst_reg |
+	                  (operands >> 1 & 1) << insn->src_reg);
 }
 
 static inline bool insn_is_lddw(const struct bpf_insn *insn)

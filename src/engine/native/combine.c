@@ -78,7 +78,7 @@ void remove_step(struct combiner *it, uint16_t at)
 {
 	struct step *step = &it->steps[at];
 	struct bpf_insn *insn = &it->insns[at];
-	uint32_t operands = operands_of(insn);
+	uint32_t operands = opcode_of(insn)->operands;
 	uint8_t reg = insn->dst_reg;
 	step->is_gone = true;
 	if (step->access.is_store)
@@ -108,7 +108,7 @@ static void count_uses(struct combiner *it, uint16_t live)
 	memset(makers, 0xff, sizeof(makers));
 	for (uint32_t i = 0; i < it->count; i++) {
 		const struct bpf_insn *insn = &it->insns[i];
-		uint32_t operands = operands_of(insn);
+		uint32_t operands = opcode_of(insn)->operands;
 		it->steps[i] = (struct step){.dst = NO_STEP, .src = NO_STEP, .memory = NO_STEP};
 		if (operands & READS_DST)
 			add_use(it, makers[insn->dst_reg]);
@@ -212,7 +212,7 @@ static void follow(struct combiner *it, uint16_t at)
 {
 	struct step *step = &it->steps[at];
 	const struct bpf_insn *insn = &it->insns[at];
-	uint32_t operands = operands_of(insn);
+	uint32_t operands = opcode_of(insn)->operands;
 	if (operands & READS_DST)
 		step->dst = it->makers[insn->dst_reg];
 	if (operands & READS_SRC)
@@ -247,24 +247,18 @@ static void sweep(struct combiner *it, uint16_t live)
 	for (uint32_t i = it->count; i--;) {
 		struct bpf_insn *insn = &it->insns[i];
 		struct fact *fact = &it->facts[i];
-		uint32_t operands = operands_of(insn);
+		uint32_t operands = opcode_of(insn)->operands;
 		bool is_lddw = insn_is_lddw(insn);
 		fact->live = live & ALL_BUT_FRAME;
 		if (operands & WRITES_DST && !(live >> insn->dst_reg & 1) && !is_lddw) {
 			*insn = (struct bpf_insn){.code = BPF_JMP | BPF_JA};
-			operands = 0;
 		}
 		if (insn_is_nothing(insn))
 			*fact = (struct fact){.reached = fact->reached,
 			        .leader = fact->leader,
 			        .loop = fact->loop,
 			        .live = fact->live};
-		if (operands & WRITES_DST)
-			live &= (uint16_t) ~(1u << insn->dst_reg);
-		if (operands & READS_DST)
-			live |= (uint16_t)(1u << insn->dst_reg);
-		if (operands & READS_SRC)
-			live |= (uint16_t)(1u << insn->src_reg);
+		live = opcode_live(opcode_of(insn), insn, live);
 	}
 }
 

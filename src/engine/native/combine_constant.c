@@ -200,7 +200,7 @@ static void follow_alu(struct constants *it, struct bpf_insn *insn)
 	if (!(now->mask & (1u << insn->dst_reg | 1u << insn->src_reg)) &&
 	        (opcode->has_src || opcode->kind != KIND_ALU || BPF_OP(insn->code) != BPF_MOV))
 		return; // nothing known goes in
-	bool reads_dst = operands_of(insn) & READS_DST;
+	bool reads_dst = opcode_of(insn)->operands & READS_DST;
 	bool is_known = opcode->kind == KIND_ALU &&
 	                (!reads_dst || now->mask >> insn->dst_reg & 1) &&
 	                (!opcode->has_src || now->mask >> insn->src_reg & 1);

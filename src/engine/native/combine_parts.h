@@ -117,30 +117,6 @@ struct combiner {
 	uint16_t makers[ANALYSIS_REGISTERS]; // the steps that made them
 };
 
-// What an instruction reads and writes, of those that can be part of a stretch; 0 for others.
-#define READS_DST  1u
-#define READS_SRC  2u
-#define WRITES_DST 4u
-static inline uint32_t operands_of(const struct bpf_insn *insn)
-{
-	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
-	switch (class) {
-	case BPF_ALU:
-	case BPF_ALU64:
-		return WRITES_DST | (op == BPF_MOV ? 0 : READS_DST) |
-		       (insn->code & BPF_X && op != BPF_END ? READS_SRC : 0);
-	case BPF_LD:
-		return insn->code == (BPF_LD | BPF_DW | BPF_IMM) ? WRITES_DST : 0;
-	case BPF_LDX:
-		return WRITES_DST | READS_SRC;
-	case BPF_ST:
-		return READS_DST;
-	case BPF_STX:
-		return READS_DST | READS_SRC;
-	default:
-		return 0;
-	}
-}
 uint8_t size_code(uint32_t size); // BPF_B, BPF_H, BPF_W, BPF_DW
 static inline bool insn_is_nothing(const struct bpf_insn *insn)
 {

@@ -70,15 +70,12 @@ static bool look_around(struct combiner *it, uint16_t at, struct surroundings *a
 	       (around->written >> (AROUND + last->access.size) & 1);
 }
 
-// The `size` bytes from `start` as one store: all are written, by stores that lie within.
+// The `size` bytes from `start`, which are all written, as one store: by stores that lie within.
 static bool merge_of(const struct combiner *it, uint16_t at, const struct surroundings *around,
         uint32_t start, uint32_t size, struct merge *merge)
 {
 	const struct step *last = &it->steps[at];
 	const struct fact *fact = &it->facts[at];
-	uint32_t all = (1u << size) - 1;
-	if ((around->written >> start & all) != all)
-		return false;
 	merge->at = at;
 	merge->size = size;
 	merge->by_branch = fact->by_branch;
@@ -161,7 +158,8 @@ static bool undo_shifts(struct combiner *it, const struct merge *merge)
 			return false;
 		const struct bpf_insn *insn = &it->insns[step];
 		enum opcode_kind kind = opcode_of(insn)->kind;
-		if (kind > KIND_SWAP || !(operands_of(insn) & READS_DST) || insn->dst_reg != reg)
+		if (kind > KIND_SWAP || !(opcode_of(insn)->operands & READS_DST) ||
+		        insn->dst_reg != reg)
 			return false;
 		links[count++] = step;
 		step = it->steps[step].dst;
@@ -256,8 +254,15 @@ void combine_store(struct combiner *it, uint16_t at)
 	uint32_t own = it->steps[at].access.size;
 	if (own == 8 || it->facts[at].region == VALUE_CONTEXT || !look_around(it, at, &around))
 		return;
+	// All of its bytes are written: it lies in the run of written ones around the last store.
+	uint32_t low = AROUND, high = AROUND + own;
+	for (; low && around.written >> (low - 1) & 1; low--)
+		;
+	for (; around.written >> high & 1; high++)
+		;
 	for (uint32_t size = 8; size > own; size /= 2) {
-		for (uint32_t start = AROUND + own - size; start <= AROUND; start++) {
+		uint32_t start = AROUND + own > low + size ? AROUND + own - size : low;
+		for (; start <= AROUND && start + size <= high; start++) {
 			if (merge_of(it, at, &around, start, size, &merge) && try_merge(it, &merge))
 				return;
 		}

@@ -269,7 +269,7 @@ bool load_run(struct combiner *it, const struct run *run, uint16_t at, uint8_t r
 	        .root = from->origin.root, .offset = run->offset, .size = (uint8_t)run->size};
 	if (!is_unchanged(it, &place, &it->facts[like], first, last))
 		return false;
-	uint32_t operands = operands_of(&it->insns[at]);
+	uint32_t operands = opcode_of(&it->insns[at])->operands;
 	uint16_t dst = step->dst, src = step->src;
 	struct fact *fact = &it->facts[at];
 	bool leader = fact->leader, loop = fact->loop;
@@ -337,7 +337,7 @@ static void load_and_swap(struct combiner *it, const struct run *run, uint16_t a
 {
 	struct step *step = &it->steps[at];
 	uint16_t before = step->dst;
-	uint32_t operands = operands_of(&it->insns[at]);
+	uint32_t operands = opcode_of(&it->insns[at])->operands;
 	uint8_t reg = it->insns[at].dst_reg;
 	if (before == NO_STEP || it->steps[before].uses != 1 || it->insns[before].dst_reg != reg ||
 	        !load_run(it, run, before, reg))
@@ -362,7 +362,7 @@ void combine_word(struct combiner *it, uint16_t at)
 	struct word word = step->word;
 	uint32_t size = word.high ? 8 : word.low >> 32 ? 4 : 2;
 	if (word_byte(word, 0) < 256 || word_byte(word, size - 1) < 256 ||
-	        !(operands_of(insn) & READS_DST) || !find_run(it, word, size, &run))
+	        !(opcode_of(insn)->operands & READS_DST) || !find_run(it, word, size, &run))
 		return;
 	const uint16_t readers[] = {step->dst, step->src};
 	if (!run_moves(it, &run, readers, 2, NO_STEP))

@@ -46,20 +46,26 @@ uint32_t helper_cost(const struct compiler *compiler, uint32_t insn)
 	return helper_codes[call->imm].cost + more;
 }
 
-// Memory as the ways from here expect it, behind instruction `at`.
-static struct pending pending_behind(const struct compiler *compiler, uint32_t at)
+static struct pending pending_behind_call(const struct compiler *compiler, uint32_t at)
 {
-	const struct bpf_insn *insn = &compiler->insns[at];
 	struct pending behind = compiler->pending[at];
-	if (is_function_call(insn))
+	if (is_function_call(&compiler->insns[at]))
 		return (struct pending){0};
 	behind.steps++;
-	if (is_helper(insn)) {
-		behind.helpers++;
-		behind.budget += (int32_t)helper_cost(compiler, at);
-		if (helper_is_dynamic(compiler, at))
-			behind.budget = 0;
-	}
+	behind.helpers++;
+	behind.budget += (int32_t)helper_cost(compiler, at);
+	if (helper_is_dynamic(compiler, at))
+		behind.budget = 0;
+	return behind;
+}
+
+// Memory as the ways from here expect it, behind instruction `at`.
+static inline struct pending pending_behind(const struct compiler *compiler, uint32_t at)
+{
+	if (compiler->insns[at].code == (BPF_JMP | BPF_CALL))
+		return pending_behind_call(compiler, at);
+	struct pending behind = compiler->pending[at];
+	behind.steps++;
 	return behind;
 }
 
@@ -104,6 +110,8 @@ static uint32_t need_at(const struct compiler *compiler, uint32_t at)
 	const struct bpf_insn *insn = &compiler->insns[at];
 	enum opcode_kind kind = opcode_of(insn)->kind;
 	uint32_t next = at + 1 + insn_is_lddw(insn), target, need = 0, ahead;
+	if (kind < KIND_JUMP) // and so nothing but a step
+		return next < compiler->insn_count ? compiler->need[next] : 0;
 	if (kind == KIND_EXIT)
 		return 0;
 	if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) {

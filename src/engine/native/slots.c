@@ -193,6 +193,8 @@ static uint32_t live_before(const struct compiler *compiler, uint32_t insn)
 	const struct bpf_insn *it = &compiler->insns[insn];
 	enum opcode_kind kind = opcode_of(it)->kind;
 	uint32_t live = 0, reads, writes, next = insn + 1 + insn_is_lddw(it);
+	if (kind <= KIND_LDDW)
+		return next < compiler->function->end ? compiler->slots_live[next] : 0;
 	if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS)
 		live |= compiler->slots_live[insn + 1 + jump_of(it)];
 	if (kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT && next < compiler->function->end)
