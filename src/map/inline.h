@@ -61,7 +61,7 @@ enum map_path {
 // LPM look-up of a key with length 32 (else call), `ip` in host order: load root[ip >> 8]; where it
 // is a node, then load nodes[number * 256 + (ip & 255)]; if the entry is 0, load shorts[ip >> 24];
 // a rule gives the value, 0 none, anything else calls the helper, which charges what it may take to
-// the budget; nothing else is charged. As long as *charge is 0 there is nothing to charge at all.
+// the budget; nothing else is charged.
 
 struct map_inline {
 	enum map_path path;
@@ -81,7 +81,6 @@ struct map_inline {
 	const uint32_t *root, *nodes; // LPM; nodes: where node 0 would stand, there is none
 	const uint32_t *shorts;
 	uint32_t root_shift; // 8
-	const uint32_t *charge;
 };
 
 void map_inline(const struct map *map, struct map_inline *description);

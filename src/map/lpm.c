@@ -224,7 +224,6 @@ static void lpm_describe(const struct map *map, struct map_inline *description)
 	        (const uint32_t *)((uintptr_t)lpm->nodes - NODE_WIDTH * sizeof(uint32_t));
 	description->shorts = lpm->shorts;
 	description->root_shift = 8;
-	description->charge = &lpm->longest;
 }
 
 static void rule_set(struct lpm *lpm, uint32_t number, const void *key, const void *value)

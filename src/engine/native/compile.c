@@ -395,6 +395,8 @@ void compile_insn(struct compiler *compiler, uint32_t at)
 	}
 }
 
+#define LOOP_REGISTERS (1u << 6 | 1u << 7 | 1u << 8)
+
 // R6 to R9 that the function writes.
 static uint32_t saved_registers(const struct compiler *compiler)
 {
@@ -533,6 +535,8 @@ int compile_program(struct compiler *compiler, struct uses *uses)
 		compile_uses(compiler, uses);
 	if (!r && compiler->in_loop) {
 		compiler->end = asm_label(compiler->code);
+		compiler->function = &analysis->functions[0];
+		compiler->keeps_loop = !(saved_registers(compiler) & LOOP_REGISTERS);
 		compile_burst_head(compiler, uses);
 	}
 	for (uint32_t i = 0; !r && i < analysis->function_count; i++) {

@@ -80,6 +80,7 @@ struct compiler {
 	uint32_t burst, loop; // labels of the burst's way in and of its loop
 	bool in_loop;         // the program's first function stands in it
 	uint32_t end;         // label: where that function ends
+	bool keeps_loop;      // the program leaves R6 to R8, where the loop is, alone
 	bool in_word;         // the function that is compiled counts in SCRATCH_COUNT
 
 	struct pending *pending; // before each instruction

@@ -6,7 +6,7 @@
 // Everything else is made when somebody asks (native_refresh()).
 //
 // Where nobody else enters the entry program's first function, it stands in the loop itself and
-// ends in a jump; the loop's own state is in memory then, since all registers are the program's.
+// ends in a jump; the loop's own state is in memory then, unless the program leaves R6 to R8 alone.
 #include <stddef.h>
 
 #include "ebpf/opcode.h"
@@ -115,6 +115,8 @@ void compile_uses(const struct compiler *compiler, struct uses *uses)
 		const struct fact *fact = &compiler->facts[i];
 		const struct bpf_insn *insn = &compiler->insns[i];
 		enum opcode_kind kind = opcode_of(insn)->kind;
+		if (kind < KIND_LDDW) // and so neither memory nor a way
+			continue;
 		if (fact->reached && is_access(kind)) {
 			if (!fact->proven)
 				uses->context = ALL_FIELDS;
@@ -268,7 +270,10 @@ void compile_burst_head(struct compiler *compiler, const struct uses *uses)
 	asm_bind(code, compiler->burst);
 	asm_function_begin(code, 0);
 	asm_move(code, PACKET, REG_R1, true);
-	asm_store(code, VERDICTS, REG_R2, 8);
+	if (compiler->keeps_loop)
+		asm_move(code, VERDICT, REG_R2, true);
+	else
+		asm_store(code, VERDICTS, REG_R2, 8);
 	asm_store(code, END, REG_R3, 8);
 	asm_bind(code, compiler->loop);
 	if (uses->context & DATA)
@@ -282,11 +287,16 @@ void compile_burst_tail(struct compiler *compiler, const struct uses *uses)
 	counts_end(compiler);
 	if (uses->holds)
 		compile_release(compiler);
-	asm_load(code, PACKET, ENGINE_FIELD(packet), 8, false);
-	asm_load(code, VERDICT, VERDICTS, 8, false);
+	if (!compiler->keeps_loop) {
+		asm_load(code, PACKET, ENGINE_FIELD(packet), 8, false);
+		asm_load(code, VERDICT, VERDICTS, 8, false);
+	}
 	emit_decode(compiler);
 	asm_alu_constant(code, BPF_ADD, PACKET, sizeof(struct packet), true);
-	asm_memory_add(code, VERDICTS, sizeof(struct verdict));
+	if (compiler->keeps_loop)
+		asm_alu_constant(code, BPF_ADD, VERDICT, sizeof(struct verdict), true);
+	else
+		asm_memory_add(code, VERDICTS, sizeof(struct verdict));
 	asm_branch_memory(code, BPF_JLT, PACKET, END, 8, compiler->loop);
 	asm_function_end(code, 0);
 }

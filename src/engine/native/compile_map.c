@@ -393,13 +393,12 @@ static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
 	struct code *code = compiler->code;
 	const struct map_inline *path = &lookup->path;
 	uint32_t back = asm_label(code), rule = asm_label(code), kind = asm_label(code);
+	uint32_t other = asm_label(code);
 	uint32_t helper = helper_stub(compiler, lookup->insn, back);
 	load_key(compiler, lookup, REG_R1, 0, 4);
 	asm_branch_constant(code, BPF_JNE, REG_R1, 32, false, helper);
 	load_key(compiler, lookup, REG_R2, 4, 4);
 	asm_swap(code, REG_R2, 32, true);
-	asm_constant(code, REG_R5, (uintptr_t)path->charge);
-	asm_branch_memory_constant(code, BPF_JNE, mem_at(REG_R5, 0), 0, 4, helper);
 	asm_move(code, REG_T0, REG_R2, false);
 	asm_alu_constant(code, BPF_RSH, REG_T0, (int32_t)path->root_shift, false);
 	asm_alu_constant(code, BPF_LSH, REG_T0, 2, true);
@@ -409,6 +408,8 @@ static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
 		return;
 	}
 	asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_T0, 0});
+	asm_lea(code, REG_T0, mem_at(REG_R0, -1));
+	asm_branch_constant(code, BPF_JLT, REG_T0, MAP_LPM_NODE - 1, false, rule);
 	if (path->root_shift == 8) {
 		asm_move(code, REG_T0, REG_R0, false);
 		asm_alu_constant(code, BPF_RSH, REG_T0, 30, false);
@@ -422,15 +423,16 @@ static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
 		asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_R0, 0});
 	}
 	asm_bind(code, kind);
-	asm_branch_constant(code, BPF_JNE, REG_R0, 0, false, rule);
+	asm_branch_constant(code, BPF_JNE, REG_R0, 0, false, other);
 	asm_move(code, REG_T0, REG_R2, false);
 	asm_alu_constant(code, BPF_RSH, REG_T0, 24, false);
 	asm_alu_constant(code, BPF_LSH, REG_T0, 2, true);
 	asm_constant(code, REG_R5, (uintptr_t)path->shorts);
 	asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_T0, 0});
 	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false, none(compiler, lookup->insn, back));
-	asm_bind(code, rule);
+	asm_bind(code, other);
 	asm_branch_constant(code, BPF_JSET, REG_R0, (int32_t)MAP_LPM_KIND, false, helper);
+	asm_bind(code, rule);
 	value_address(compiler, lookup, REG_R0, 1);
 	asm_bind(code, back);
 }

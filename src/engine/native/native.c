@@ -165,6 +165,7 @@ static int add_programs(
 	}
 	if (!native->in_loop) {
 		uint32_t entry = compiler->generation->image->entry;
+		compiler->keeps_loop = true; // functions do
 		compile_burst_head(compiler, &native->uses);
 		asm_call(code, native->programs[entry].functions[0]);
 		compile_burst_tail(compiler, &native->uses);
