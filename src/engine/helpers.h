@@ -12,9 +12,16 @@
 
 typedef uint64_t helper_fn(struct engine *engine, const uint64_t args[5]);
 
+enum helper_trait {
+	HELPER_FIXED = 1, // charges its cost and no more, and calls nothing back
+	HELPER_APART = 2, // looks at neither packet nor context
+	HELPER_HOLDS = 4, // may leave a lock or a record with the packet
+};
+
 struct helper_code {
 	helper_fn *run;
-	uint16_t cost; // instructions that a call is charged, besides its own
+	uint16_t cost;   // instructions that a call is charged, besides its own
+	uint16_t traits; // enum helper_trait, for the compiler
 };
 
 #define HELPER_CODE_COUNT 212u

@@ -53,6 +53,7 @@ struct uses {
 };
 
 struct compiler;
+struct helper_code;
 
 // Code that is seldom run and stands behind its function.
 struct stub {
@@ -165,6 +166,7 @@ uint32_t compile_filter(struct compiler *compiler, uint32_t insn);
 
 // compile_call.c
 void compile_call(struct compiler *compiler, uint32_t insn);
+const struct helper_code *compile_helper_code(const struct bpf_insn *call);
 // A helper out of line: spills, tells memory that `charged` of the budget is spent, calls, and
 // looks whether it faulted. R0 is its result; R1 to R5 are not cleared yet.
 void compile_helper(struct compiler *compiler, uint32_t insn, int32_t charged);

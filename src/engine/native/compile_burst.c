@@ -46,41 +46,17 @@ static bool takes_stack(const struct compiler *compiler, uint32_t insn)
 	       (!update || is_on_stack(&call->args[2]));
 }
 
-// Whether a helper looks at neither packet nor context.
+// Whether a call looks at neither packet nor context.
 static bool is_apart(const struct compiler *compiler, uint32_t insn)
 {
 	const struct bpf_insn *call = &compiler->insns[insn];
 	if (call->src_reg == BPF_PSEUDO_CALL || compile_map_inlines(compiler, insn))
 		return true;
-	if (call->src_reg)
-		return false;
-	switch (call->imm) {
-	case BPF_FUNC_ktime_get_ns:
-	case BPF_FUNC_ktime_get_boot_ns:
-	case BPF_FUNC_ktime_get_coarse_ns:
-	case BPF_FUNC_ktime_get_tai_ns:
-	case BPF_FUNC_jiffies64:
-	case BPF_FUNC_get_prandom_u32:
-	case BPF_FUNC_get_smp_processor_id:
-	case BPF_FUNC_redirect:
-	case BPF_FUNC_redirect_map:
-	case BPF_FUNC_tail_call:
-		return true;
-	case BPF_FUNC_map_lookup_elem:
-	case BPF_FUNC_map_update_elem:
-	case BPF_FUNC_map_delete_elem:
-		return takes_stack(compiler, insn);
-	default:
-		return false;
-	}
-}
-
-static bool may_hold(const struct bpf_insn *call)
-{
-	if (call->src_reg)
-		return call->src_reg == BPF_PSEUDO_KFUNC_CALL;
-	return call->imm == BPF_FUNC_spin_lock || call->imm == BPF_FUNC_ringbuf_reserve ||
-	       call->imm == BPF_FUNC_ringbuf_reserve_dynptr;
+	bool map_operation = call->src_reg == 0 && (call->imm == BPF_FUNC_map_lookup_elem ||
+	                                                   call->imm == BPF_FUNC_map_update_elem ||
+	                                                   call->imm == BPF_FUNC_map_delete_elem);
+	return map_operation ? takes_stack(compiler, insn)
+	                     : (compile_helper_code(call)->traits & HELPER_APART) != 0;
 }
 
 bool compile_needs_refresh(const struct compiler *compiler, uint32_t insn)
@@ -126,7 +102,8 @@ void compile_uses(const struct compiler *compiler, struct uses *uses)
 		} else if (fact->reached && kind == KIND_CALL) {
 			if (!is_apart(compiler, i))
 				uses->context = ALL_FIELDS;
-			uses->holds |= may_hold(insn);
+			uses->holds |= insn->src_reg != BPF_PSEUDO_CALL &&
+			               (compile_helper_code(insn)->traits & HELPER_HOLDS);
 		}
 		uses->budget |= fact->reached && looks_at_budget(compiler, i);
 		i += insn_is_lddw(insn);

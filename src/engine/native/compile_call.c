@@ -9,37 +9,18 @@
 #include "engine/helpers.h"
 #include "engine/native/compile.h"
 
-// Those that charge no more than their cost, whatever they are given, and call nothing back.
-static bool charges_its_cost(int32_t helper)
+const struct helper_code *compile_helper_code(const struct bpf_insn *call)
 {
-	switch (helper) {
-	case BPF_FUNC_ktime_get_ns:
-	case BPF_FUNC_ktime_get_boot_ns:
-	case BPF_FUNC_ktime_get_coarse_ns:
-	case BPF_FUNC_ktime_get_tai_ns:
-	case BPF_FUNC_jiffies64:
-	case BPF_FUNC_get_prandom_u32:
-	case BPF_FUNC_get_smp_processor_id:
-	case BPF_FUNC_redirect:
-	case BPF_FUNC_xdp_adjust_head:
-	case BPF_FUNC_xdp_adjust_meta:
-	case BPF_FUNC_xdp_adjust_tail:
-	case BPF_FUNC_xdp_get_buff_len:
-	case BPF_FUNC_spin_lock:
-	case BPF_FUNC_spin_unlock:
-		return true;
-	default:
-		return false;
-	}
+	return call->src_reg == BPF_PSEUDO_KFUNC_CALL ? &kfunc_codes[call->imm]
+	                                              : &helper_codes[call->imm];
 }
 
 bool helper_is_dynamic(const struct compiler *compiler, uint32_t insn)
 {
 	const struct bpf_insn *call = &compiler->insns[insn];
-	if (call->src_reg == BPF_PSEUDO_KFUNC_CALL)
-		return true;
 	uint32_t cost;
-	return !charges_its_cost(call->imm) && !compile_map_inlines(compiler, insn) &&
+	return !(compile_helper_code(call)->traits & HELPER_FIXED) &&
+	       !compile_map_inlines(compiler, insn) &&
 	       !compile_update_inlines(compiler, insn, &cost);
 }
 
@@ -91,12 +72,6 @@ void compile_clear_arguments(struct compiler *compiler, uint32_t insn)
 	compiler->lazy[0].kind = LAZY_NONE;
 }
 
-static const void *function_of(const struct bpf_insn *call)
-{
-	return call->src_reg == BPF_PSEUDO_KFUNC_CALL ? (const void *)kfunc_codes[call->imm].run
-	                                              : (const void *)helper_codes[call->imm].run;
-}
-
 // The registers as the helper wants them, the call, and what it may have done. `charged`: how much
 // of the budget memory is behind.
 void compile_helper(struct compiler *compiler, uint32_t insn, int32_t charged)
@@ -115,7 +90,7 @@ void compile_helper(struct compiler *compiler, uint32_t insn, int32_t charged)
 	}
 	asm_move(code, REG_R1, REG_ENGINE, true);
 	asm_lea(code, REG_R2, mem_at(REG_SP, SCRATCH_ARGS));
-	asm_call_host(code, function_of(call));
+	asm_call_host(code, (const void *)compile_helper_code(call)->run);
 	compile_fault_check(compiler, insn);
 	slots_fill(compiler, compiler->slots_live[insn + 1]);
 }

@@ -39,11 +39,9 @@ uint32_t helper_cost(const struct compiler *compiler, uint32_t insn)
 {
 	const struct bpf_insn *call = &compiler->insns[insn];
 	uint32_t more;
-	if (call->src_reg == BPF_PSEUDO_KFUNC_CALL)
-		return kfunc_codes[call->imm].cost;
 	if (!compile_update_inlines(compiler, insn, &more))
 		more = 0;
-	return helper_codes[call->imm].cost + more;
+	return compile_helper_code(call)->cost + more;
 }
 
 static struct pending pending_behind_call(const struct compiler *compiler, uint32_t at)
