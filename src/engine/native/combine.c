@@ -17,6 +17,7 @@
 
 #define ALL_BUT_FRAME 0x3ffu // R0 to R9
 #define LOOK_BACK     64u    // steps that touch memory: keeps time linear
+#define STEPS_FIRST   128u
 
 uint8_t size_code(uint32_t size)
 {
@@ -303,17 +304,26 @@ static bool is_step(const struct bpf_insn *insn, const struct fact *fact, uint32
 	}
 }
 
+// Most stretches are short: room for the longest so far, since untouched memory is dear.
+static int make_room(struct combiner *it)
+{
+	if (it->count <= it->room)
+		return 0;
+	free(it->steps);
+	it->room = it->count < STEPS_FIRST ? STEPS_FIRST : it->count;
+	it->steps = malloc(it->room * sizeof(it->steps[0]));
+	if (!it->steps)
+		it->room = 0;
+	return it->steps ? 0 : -ENOMEM;
+}
+
 int combine(const struct generation *generation, const struct analysis *analysis,
         struct bpf_insn *insns, struct fact *facts)
 {
 	uint32_t count = analysis->insn_count;
-	uint32_t room = count < STEPS_MAX + 1 ? count : STEPS_MAX + 1;
-	struct combiner it = {
-	        .generation = generation, .steps = malloc(room * sizeof(it.steps[0]))};
+	struct combiner it = {.generation = generation};
 	bool *changed = calloc(count, sizeof(*changed));
-	int r = -ENOMEM;
-	if (it.steps && changed)
-		r = combine_constants(generation, analysis, insns, facts, changed);
+	int r = changed ? combine_constants(generation, analysis, insns, facts, changed) : -ENOMEM;
 	for (uint32_t i = 0, end; !r && i < count; i = end) {
 		uint32_t worth = 0;
 		for (end = i; end < count && facts[end].reached && end - i < STEPS_MAX &&
@@ -325,6 +335,8 @@ int combine(const struct generation *generation, const struct analysis *analysis
 		it.facts = facts + i;
 		it.count = end - i;
 		if (worth >= WORTH)
+			r = make_room(&it);
+		if (worth >= WORTH && !r)
 			combine_stretch(&it, end == count);
 		end += end == i;
 	}

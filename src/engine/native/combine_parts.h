@@ -112,6 +112,7 @@ struct combiner {
 	struct fact *facts;     // likewise
 	uint32_t count;
 	struct step *steps;
+	uint32_t room;   // for them
 	uint16_t memory; // the last step that touches memory
 	struct word registers[ANALYSIS_REGISTERS];
 	uint16_t makers[ANALYSIS_REGISTERS]; // the steps that made them

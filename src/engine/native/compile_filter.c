@@ -15,9 +15,10 @@ static void branch_if_differs(struct compiler *compiler, const struct filter *fi
 
 uint32_t compile_filter(struct compiler *compiler, uint32_t at)
 {
-	struct filter filter;
-	if (compiler->verify || !combine_find_filter(compiler->insns, compiler->facts,
-	                                compiler->function->end, at, &filter))
+	struct filter filter __attribute__((uninitialized));
+	if (BPF_CLASS(compiler->insns[at].code) != BPF_LDX || compiler->verify ||
+	        !combine_find_filter(
+	                compiler->insns, compiler->facts, compiler->function->end, at, &filter))
 		return at;
 	// What is counted from here to the end must be what the chain counts.
 	const struct pending *here = &compiler->pending[at],
