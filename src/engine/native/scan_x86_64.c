@@ -478,9 +478,9 @@ static void begin_functions(struct scan *scan)
 			reach(scan, start, kinds);
 			function = start;
 		}
-		if (it->opcode == 0x89 && it->is_memory && it->base == RSP && it->reg == RSI &&
-		        it->disp == SCRATCH_LOOP)
-			scan->kinds[function][RDI] = TRUSTED;
+		if (it->opcode == 0x89 && it->is_memory && it->base == RSP && it->reg == RDX &&
+		        it->disp == SCRATCH_LOOP + 8) // where the packets end
+			scan->kinds[function][RDI] = scan->kinds[function][RSI] = TRUSTED;
 		if (host_target(scan, at) == (uintptr_t)native_access)
 			scan->access[function] = true;
 	}
