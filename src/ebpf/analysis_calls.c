@@ -308,23 +308,11 @@ static void call_back(struct pass *pass, struct state *state, const struct helpe
 	suffer(pass, state, pass->program->function_count);
 }
 
+// Whether a look-up gives a value, not another map.
 static bool has_map_values(uint32_t type)
 {
-	switch (type) {
-	case BPF_MAP_TYPE_HASH:
-	case BPF_MAP_TYPE_LRU_HASH:
-	case BPF_MAP_TYPE_PERCPU_HASH:
-	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-	case BPF_MAP_TYPE_ARRAY:
-	case BPF_MAP_TYPE_PERCPU_ARRAY:
-	case BPF_MAP_TYPE_LPM_TRIE:
-	case BPF_MAP_TYPE_DEVMAP:
-	case BPF_MAP_TYPE_DEVMAP_HASH:
-	case BPF_MAP_TYPE_XSKMAP:
-		return true;
-	default:
-		return false;
-	}
+	return (map_type_find(type)->operations & MAP_LOOKUP) &&
+	       type != BPF_MAP_TYPE_ARRAY_OF_MAPS && type != BPF_MAP_TYPE_HASH_OF_MAPS;
 }
 
 // The number that a key of 4 bytes in the frame holds, if it is known.

@@ -9,6 +9,9 @@
 
 struct error;
 
+// What the kernel's verifier lets XDP programs do with a type.
+enum map_operation { MAP_LOOKUP = 1, MAP_UPDATE = 2, MAP_DELETE = 4, MAP_WALK = 8 };
+
 struct map_type {
 	uint32_t type; // enum bpf_map_type
 	const char *name;
@@ -18,6 +21,7 @@ struct map_type {
 	uint32_t key_size;   // required key size; 0 = any
 	uint32_t value_size; // required value size; 0 = any
 	uint32_t flags;      // BPF_F_… that its definition may carry
+	uint32_t operations; // enum map_operation: what XDP programs may do
 };
 
 // The row of a type, offered or not; NULL beyond the kernel's list.

@@ -4,33 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ebpf/maptype.h"
 #include "engine/helpers.h"
 #include "map/map.h"
-
-enum { LOOKUP = 1, UPDATE = 2, DELETE = 4, WALK = 8, ALL = LOOKUP | UPDATE | DELETE };
-
-static unsigned operations(uint32_t type)
-{
-	switch (type) {
-	case BPF_MAP_TYPE_HASH:
-	case BPF_MAP_TYPE_LRU_HASH:
-	case BPF_MAP_TYPE_PERCPU_HASH:
-	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-	case BPF_MAP_TYPE_ARRAY:
-	case BPF_MAP_TYPE_PERCPU_ARRAY:
-		return ALL | WALK;
-	case BPF_MAP_TYPE_LPM_TRIE:
-		return ALL;
-	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
-	case BPF_MAP_TYPE_HASH_OF_MAPS:
-	case BPF_MAP_TYPE_DEVMAP:
-	case BPF_MAP_TYPE_DEVMAP_HASH:
-	case BPF_MAP_TYPE_XSKMAP:
-		return LOOKUP;
-	default:
-		return 0;
-	}
-}
 
 // The map of `handle` if it takes `operation` from a program, else NULL with the fault set.
 static struct linked_map *map_for(struct engine *engine, uint64_t handle, unsigned operation)
@@ -38,10 +14,10 @@ static struct linked_map *map_for(struct engine *engine, uint64_t handle, unsign
 	struct linked_map *map = helper_map(engine, handle);
 	if (!map)
 		return NULL;
-	bool allowed = operations(map->type) & operation;
-	if (operation & (UPDATE | DELETE))
+	bool allowed = map_type_find(map->type)->operations & operation;
+	if (operation & (MAP_UPDATE | MAP_DELETE))
 		allowed = allowed && map->may_write;
-	else if (operation & WALK)
+	else if (operation & MAP_WALK)
 		allowed = allowed && map->may_read;
 	if (!allowed) {
 		helper_fault(engine, handle);
@@ -75,7 +51,7 @@ static bool charge_effort(
 
 uint64_t helper_map_lookup(struct engine *engine, const uint64_t args[5])
 {
-	struct linked_map *map = map_for(engine, args[0], LOOKUP);
+	struct linked_map *map = map_for(engine, args[0], MAP_LOOKUP);
 	const void *key = map ? helper_in(engine, args[1], map->key_size) : NULL;
 	if (!key || !charge_effort(engine, map, key, false))
 		return 0;
@@ -90,7 +66,7 @@ uint64_t helper_map_lookup(struct engine *engine, const uint64_t args[5])
 
 uint64_t helper_map_lookup_percpu(struct engine *engine, const uint64_t args[5])
 {
-	struct linked_map *map = map_for(engine, args[0], LOOKUP);
+	struct linked_map *map = map_for(engine, args[0], MAP_LOOKUP);
 	const void *key = map ? helper_in(engine, args[1], map->key_size) : NULL;
 	if (!key)
 		return 0;
@@ -110,7 +86,7 @@ uint64_t helper_map_lookup_percpu(struct engine *engine, const uint64_t args[5])
 
 uint64_t helper_map_update(struct engine *engine, const uint64_t args[5])
 {
-	struct linked_map *map = map_for(engine, args[0], UPDATE);
+	struct linked_map *map = map_for(engine, args[0], MAP_UPDATE);
 	const void *key = map ? helper_in(engine, args[1], map->key_size) : NULL;
 	const void *value = key ? helper_in(engine, args[2], map->value_size) : NULL;
 	if (!value || !helper_charge(engine, map->value_size / 32) ||
@@ -127,7 +103,7 @@ uint64_t helper_map_update(struct engine *engine, const uint64_t args[5])
 
 uint64_t helper_map_delete(struct engine *engine, const uint64_t args[5])
 {
-	struct linked_map *map = map_for(engine, args[0], DELETE);
+	struct linked_map *map = map_for(engine, args[0], MAP_DELETE);
 	const void *key = map ? helper_in(engine, args[1], map->key_size) : NULL;
 	if (!key || !charge_effort(engine, map, key, true))
 		return 0;
@@ -149,7 +125,7 @@ static bool visit(struct engine *engine, const uint64_t args[5], struct linked_m
 // only.
 uint64_t helper_for_each(struct engine *engine, const uint64_t args[5])
 {
-	struct linked_map *map = map_for(engine, args[0], WALK);
+	struct linked_map *map = map_for(engine, args[0], MAP_WALK);
 	if (!map)
 		return 0;
 	if (args[3])

@@ -3,6 +3,7 @@
 // the map's own function for its type and key size, without the helper's questions, which are
 // answered here: the map may be written by programs, key and value stand on the stack, no lock is
 // asked for, and what is charged does not depend on the key.
+#include "ebpf/maptype.h"
 #include "engine/helpers.h"
 #include "engine/native/compile.h"
 #include "map/inline.h"
@@ -20,20 +21,10 @@ static bool on_stack(const struct value *value, uint32_t size)
 	       value->min >= -(int64_t)STACK_FRAME && value->min + size <= 0;
 }
 
-// Types whose changes cost the same for every key.
-static bool is_even(uint32_t type)
+// What a trie's change costs depends on its key.
+static bool changes_evenly(uint32_t type)
 {
-	switch (type) {
-	case BPF_MAP_TYPE_HASH:
-	case BPF_MAP_TYPE_LRU_HASH:
-	case BPF_MAP_TYPE_PERCPU_HASH:
-	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
-	case BPF_MAP_TYPE_ARRAY:
-	case BPF_MAP_TYPE_PERCPU_ARRAY:
-		return true;
-	default:
-		return false;
-	}
+	return (map_type_find(type)->operations & MAP_UPDATE) && type != BPF_MAP_TYPE_LPM_TRIE;
 }
 
 static bool find_change(const struct compiler *compiler, uint32_t insn, struct change *change)
@@ -48,7 +39,7 @@ static bool find_change(const struct compiler *compiler, uint32_t insn, struct c
 	        fact->args[0].map >= compiler->generation->map_count)
 		return false;
 	change->map = compiler->generation->maps[fact->args[0].map];
-	if (!change->map || !change->map->may_write || !is_even(change->map->type) ||
+	if (!change->map || !change->map->may_write || !changes_evenly(change->map->type) ||
 	        !on_stack(&fact->args[1], change->map->key_size))
 		return false;
 	change->key = (int32_t)fact->args[1].min;
