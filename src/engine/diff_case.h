@@ -4,9 +4,13 @@
 //
 //	# Why it is here.
 //	case NAME
-//	run bursts=2 burst=4 size=64 budget=100 seed=7 carry churn large bare    (each may be left
-//out) 		instructions (assembler.h); maps are those of random_program.h 	second 		the second program, for
-//tail calls 	result HEX | fault NAME | alike                               (of the last packet)
+//	run bursts=2 burst=4 size=64 budget=100 seed=7 carry churn large bare
+//		instructions (assembler.h); maps are those of random_program.h
+//	second
+//		the second program, for tail calls
+//	result HEX | fault NAME | alike
+//
+// Each setting of a run may be left out. How it ends is said of the last packet.
 #pragma once
 
 #include "engine/diff.h"
