@@ -42,6 +42,14 @@ static void note_site(struct pass *pass, uint32_t at, uint32_t function)
 	pass->sites[pass->site_count++] = at;
 }
 
+// How many have become leaders by that: 1 or 0.
+static uint32_t mark_leader(struct fact *fact)
+{
+	uint32_t more = !fact->leader;
+	fact->leader = true;
+	return more;
+}
+
 // The one look at each instruction: where blocks begin, and what leads to functions.
 static uint32_t mark_leaders(struct pass *pass)
 {
@@ -49,24 +57,24 @@ static uint32_t mark_leaders(struct pass *pass)
 	struct fact *facts = pass->out->facts;
 	uint32_t count = 0, function = 0;
 	for (uint32_t i = 0; i < program->function_count; i++)
-		facts[program->functions[i].insn].leader = true;
+		count += mark_leader(&facts[program->functions[i].insn]);
 	for (uint32_t i = 0; i < program->insn_count; i++) {
 		const struct bpf_insn *insn = &program->insns[i];
 		const struct opcode *op = opcode_of(insn);
-		if (function + 1 < program->function_count &&
-		        program->functions[function + 1].insn == i)
+		if (op->kind < KIND_JUMP && op->kind != KIND_LDDW) // the most
+			continue;
+		while (function + 1 < program->function_count &&
+		        program->functions[function + 1].insn <= i)
 			function++;
-		if (op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS)
-			facts[jump_target(insn, i)].leader = true;
-		else if (op->kind == KIND_CALL ||
-		         (op->kind == KIND_LDDW && insn->src_reg == BPF_PSEUDO_FUNC))
+		if (op->kind == KIND_CALL ||
+		        (op->kind == KIND_LDDW && insn->src_reg == BPF_PSEUDO_FUNC))
 			note_site(pass, i, function);
+		else if (op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS)
+			count += mark_leader(&facts[jump_target(insn, i)]);
 		i += op->kind == KIND_LDDW;
 		if (ends_block(op) && i + 1 < program->insn_count)
-			facts[i + 1].leader = true;
+			count += mark_leader(&facts[i + 1]);
 	}
-	for (uint32_t i = 0; i < program->insn_count; i++)
-		count += facts[i].leader;
 	return count;
 }
 

@@ -153,50 +153,54 @@ static int check_lddw(struct check *check, uint32_t insn)
 	return at->src_reg == BPF_PSEUDO_MAP_VALUE ? check_map_value(check, insn, map) : 0;
 }
 
-// What an instruction refers to: maps, helpers, functions.
-static int check_references(struct check *check, uint32_t insn)
+// A jump, in the function in [first, end).
+static int check_jump(struct check *check, uint32_t insn, uint32_t first, uint32_t end)
 {
 	const struct bpf_insn *at = &check->program->insns[insn];
-	switch (opcode_of(at)->kind) {
-	case KIND_LDDW:
-		return check_lddw(check, insn);
-	case KIND_CALL:
-		if (at->src_reg == BPF_PSEUDO_CALL)
-			return check_callee(check, insn);
-		if (at->src_reg == BPF_PSEUDO_KFUNC_CALL)
-			return check_kfunc(check, insn, at->imm);
-		return check_helper(check, insn, (uint32_t)at->imm);
-	default:
-		return 0;
-	}
+	const struct opcode *op = opcode_of(at);
+	bool is_long = op->kind == KIND_JUMP_ALWAYS && !op->is_64;
+	int64_t to = (int64_t)insn + 1 + (is_long ? at->imm : at->off);
+	if (to < 0 || to >= check->program->insn_count)
+		return reject(check, insn, EINVAL, "jump out of the program");
+	if (to < first || to >= end)
+		return reject(check, insn, EINVAL, "jump out of its function");
+	if (check->marks[to] & MARK_SECOND_HALF)
+		return reject(check, insn, EINVAL,
+		        "jump into the second half of a 64-bit immediate load");
+	return 0;
 }
 
-// Jumps of the function in [first, end), and that its last instruction does not fall off it.
+static int check_call(struct check *check, uint32_t insn)
+{
+	const struct bpf_insn *at = &check->program->insns[insn];
+	if (at->src_reg == BPF_PSEUDO_CALL)
+		return check_callee(check, insn);
+	if (at->src_reg == BPF_PSEUDO_KFUNC_CALL)
+		return check_kfunc(check, insn, at->imm);
+	return check_helper(check, insn, (uint32_t)at->imm);
+}
+
+// What the instructions of the function in [first, end) refer to: maps, helpers, functions, places
+// to jump to. And that the last one does not fall off it.
 static int check_function(struct check *check, uint32_t first, uint32_t end)
 {
 	enum opcode_kind last = KIND_INVALID;
 	uint32_t last_insn = first;
-	for (uint32_t i = first; i < end; i++) {
-		const struct bpf_insn *at = &check->program->insns[i];
-		const struct opcode *op = opcode_of(at);
-		last = op->kind;
+	int rc = 0;
+	for (uint32_t i = first; !rc && i < end; i++) {
+		last = opcode_of(&check->program->insns[i])->kind;
 		last_insn = i;
-		if (op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS) {
-			bool is_long = op->kind == KIND_JUMP_ALWAYS && !op->is_64;
-			int64_t to = (int64_t)i + 1 + (is_long ? at->imm : at->off);
-			if (to < 0 || to >= check->program->insn_count)
-				return reject(check, i, EINVAL, "jump out of the program");
-			if (to < first || to >= end)
-				return reject(check, i, EINVAL, "jump out of its function");
-			if (check->marks[to] & MARK_SECOND_HALF)
-				return reject(check, i, EINVAL,
-				        "jump into the second half of a 64-bit immediate load");
-		}
-		if (op->kind == KIND_LDDW)
-			i++;
+		if (last < KIND_JUMP && last != KIND_LDDW) // refers to nothing
+			continue;
+		if (last == KIND_JUMP || last == KIND_JUMP_ALWAYS)
+			rc = check_jump(check, i, first, end);
+		else if (last == KIND_CALL)
+			rc = check_call(check, i);
+		else if (last == KIND_LDDW)
+			rc = check_lddw(check, i++);
 	}
-	if (last == KIND_EXIT || last == KIND_JUMP_ALWAYS)
-		return 0;
+	if (rc || last == KIND_EXIT || last == KIND_JUMP_ALWAYS)
+		return rc;
 	return reject(check, last_insn, EINVAL,
 	        "execution falls off the end of the function: end every path with a return "
 	        "(clang leaves it out behind what it holds to be unreachable or undefined)");
@@ -213,10 +217,6 @@ static int check_program(
 		        err, ENOMEM, "out of memory while checking program %s", program->name);
 	struct check check = {image, program, marks, err};
 	int rc = mark_program(&check);
-	for (uint32_t i = 0; !rc && i < program->insn_count; i++) {
-		if (!(marks[i] & MARK_SECOND_HALF))
-			rc = check_references(&check, i);
-	}
 	for (uint32_t i = 0; !rc && i < program->function_count; i++) {
 		bool is_last = i + 1 == program->function_count;
 		rc = check_function(&check, program->functions[i].insn,

@@ -400,8 +400,8 @@ void compile_insn(struct compiler *compiler, uint32_t at)
 // R6 to R9 that the function writes.
 static uint32_t saved_registers(const struct compiler *compiler)
 {
-	uint32_t mask = compiler->function->entry_live;
-	for (uint32_t i = compiler->function->insn; i < compiler->function->end; i++) {
+	uint32_t mask = compiler->function->entry_live, end = compiler->function->end;
+	for (uint32_t i = compiler->function->insn; i < end && (mask & 0x3c0) != 0x3c0; i++) {
 		const struct bpf_insn *insn = &compiler->insns[i];
 		if (BPF_CLASS(insn->code) == BPF_STX) // fetching operations
 			mask |= 1u << insn->src_reg;

@@ -71,42 +71,47 @@ static uint32_t fields_of(const struct fact *fact, uint32_t size)
 	return fact->exact ? (2u << last) - (1u << first) : ALL_FIELDS;
 }
 
-// Whether memory must say what is left: something looks there, or the interpreter may.
-static bool looks_at_budget(const struct compiler *compiler, uint32_t insn)
+static void use_access(const struct compiler *compiler, uint32_t insn, struct uses *uses)
 {
-	const struct bpf_insn *it = &compiler->insns[insn];
-	enum opcode_kind kind = opcode_of(it)->kind;
-	bool back = (kind == KIND_JUMP && it->off < 0) ||
-	            (kind == KIND_JUMP_ALWAYS && (it->off < 0 || it->imm < 0));
-	if (kind == KIND_CALL)
-		return it->src_reg == BPF_PSEUDO_CALL || !compile_map_in_place(compiler, insn);
-	return back || (is_access(kind) && !compiler->facts[insn].proven);
+	const struct fact *fact = &compiler->facts[insn];
+	if (!fact->proven) { // the interpreter may be asked
+		uses->context = ALL_FIELDS;
+		uses->windows |= fact->region == VALUE_PACKET;
+		uses->budget = true;
+	} else if (fact->region == VALUE_CONTEXT) {
+		uses->context |= fields_of(fact, opcode_of(&compiler->insns[insn])->size);
+	}
 }
 
+static void use_call(const struct compiler *compiler, uint32_t insn, struct uses *uses)
+{
+	const struct bpf_insn *call = &compiler->insns[insn];
+	if (!is_apart(compiler, insn))
+		uses->context = ALL_FIELDS;
+	if (call->src_reg == BPF_PSEUDO_CALL || !compile_map_in_place(compiler, insn))
+		uses->budget = true;
+	uses->holds |= call->src_reg != BPF_PSEUDO_CALL &&
+	               (compile_helper_code(call)->traits & HELPER_HOLDS);
+}
+
+// `budget`: something looks there, or the interpreter may.
 void compile_uses(const struct compiler *compiler, struct uses *uses)
 {
 	const struct generation *generation = compiler->generation;
 	uses->budget |= !compiler->in_loop || compiler->need[0] > generation->budget;
 	for (uint32_t i = 0; i < compiler->insn_count; i++) {
-		const struct fact *fact = &compiler->facts[i];
 		const struct bpf_insn *insn = &compiler->insns[i];
 		enum opcode_kind kind = opcode_of(insn)->kind;
-		if (kind < KIND_LDDW) // and so neither memory nor a way
+		if (kind <= KIND_LDDW || !compiler->facts[i].reached)
 			continue;
-		if (fact->reached && is_access(kind)) {
-			if (!fact->proven)
-				uses->context = ALL_FIELDS;
-			else if (fact->region == VALUE_CONTEXT)
-				uses->context |= fields_of(fact, opcode_of(insn)->size);
-			uses->windows |= !fact->proven && fact->region == VALUE_PACKET;
-		} else if (fact->reached && kind == KIND_CALL) {
-			if (!is_apart(compiler, i))
-				uses->context = ALL_FIELDS;
-			uses->holds |= insn->src_reg != BPF_PSEUDO_CALL &&
-			               (compile_helper_code(insn)->traits & HELPER_HOLDS);
-		}
-		uses->budget |= fact->reached && looks_at_budget(compiler, i);
-		i += insn_is_lddw(insn);
+		if (is_access(kind))
+			use_access(compiler, i, uses);
+		else if (kind == KIND_CALL)
+			use_call(compiler, i, uses);
+		else if (kind == KIND_JUMP)
+			uses->budget |= insn->off < 0;
+		else if (kind == KIND_JUMP_ALWAYS)
+			uses->budget |= insn->off < 0 || insn->imm < 0;
 	}
 }
 
