@@ -370,6 +370,15 @@ static void find_leaders(struct constants *it)
 	}
 }
 
+// Whether nothing known goes into the instruction or out of it, as for the most: it stays as it is.
+static bool is_apart(const struct constants *it, const struct bpf_insn *insn)
+{
+	const struct opcode *opcode = opcode_of(insn);
+	uint32_t registers = 1u << insn->dst_reg | 1u << insn->src_reg;
+	bool makes_number = !(opcode->operands & (READS_DST | READS_SRC));
+	return opcode->kind < KIND_ATOMIC && !makes_number && !(it->now.mask & registers);
+}
+
 static void walk(struct constants *it)
 {
 	for (uint32_t i = 0; i < it->count; i++) {
@@ -379,7 +388,7 @@ static void walk(struct constants *it)
 		bool is_lddw = insn_is_lddw(&it->insns[i]);
 		if (!it->is_reached || !fact->reached) {
 			fact->reached = false;
-		} else {
+		} else if (!is_apart(it, &it->insns[i])) {
 			struct bpf_insn before = it->insns[i];
 			follow(it, i);
 			it->changed[i] = memcmp(&before, &it->insns[i], sizeof(before)) != 0;
