@@ -45,26 +45,24 @@ struct stub *compile_stub(struct compiler *compiler, uint32_t insn,
 	        .emit = emit,
 	        .label = asm_label(compiler->code),
 	        .insn = insn,
+	        .lazy = compiler->lazy,
 	};
-	memcpy(stub->lazy, compiler->lazy, sizeof(stub->lazy));
 	return stub;
 }
 
 void compile_settle(struct compiler *compiler, uint32_t mask)
 {
 	struct code *code = compiler->code;
-	for (mask &= 0x3ff; mask; mask &= mask - 1) {
+	struct lazy *lazy = &compiler->lazy;
+	for (mask &= lazy->known; mask; mask &= mask - 1) {
 		unsigned r = (unsigned)__builtin_ctz(mask);
-		struct lazy *lazy = &compiler->lazy[r];
-		if (lazy->kind == LAZY_NONE)
-			continue;
-		if (lazy->kind == LAZY_STACK) {
-			asm_lea(code, reg_of(r), mem_at(REG_FRAME, (int32_t)lazy->value));
+		if (lazy->stack >> r & 1) {
+			asm_lea(code, reg_of(r), mem_at(REG_FRAME, (int32_t)lazy->values[r]));
 			asm_alu(code, BPF_SUB, reg_of(r), REG_BASE, true);
 		} else {
-			compile_constant(compiler, reg_of(r), (uint64_t)lazy->value);
+			compile_constant(compiler, reg_of(r), (uint64_t)lazy->values[r]);
 		}
-		lazy->kind = LAZY_NONE;
+		lazy_forget(lazy, 1u << r);
 	}
 }
 
@@ -167,28 +165,28 @@ static bool is_small(int64_t value)
 
 static void compile_move(struct compiler *compiler, const struct bpf_insn *insn, bool wide)
 {
-	struct lazy *lazy = &compiler->lazy[insn->dst_reg];
+	struct lazy *lazy = &compiler->lazy;
 	if (BPF_SRC(insn->code) == BPF_K) {
 		int64_t value = wide ? (int64_t)insn->imm : (int64_t)(uint32_t)insn->imm;
-		*lazy = (struct lazy){LAZY_CONSTANT, value};
+		lazy_set(lazy, insn->dst_reg, false, value);
 		return;
 	}
-	const struct lazy *source = &compiler->lazy[insn->src_reg];
 	if (insn->off) {
 		enum reg src = compile_operand(compiler, insn->src_reg);
 		asm_sign_extend(
 		        compiler->code, reg_of(insn->dst_reg), src, (unsigned)insn->off, wide);
 	} else if (wide && insn->src_reg == BPF_REG_10) {
-		*lazy = (struct lazy){LAZY_STACK, 0};
+		lazy_set(lazy, insn->dst_reg, true, 0);
 		return;
-	} else if (wide && source->kind) {
-		*lazy = *source;
+	} else if (wide && lazy->known >> insn->src_reg & 1) {
+		lazy_set(lazy, insn->dst_reg, lazy->stack >> insn->src_reg & 1,
+		        lazy->values[insn->src_reg]);
 		return;
 	} else {
 		enum reg src = compile_operand(compiler, insn->src_reg);
 		asm_move(compiler->code, reg_of(insn->dst_reg), src, wide);
 	}
-	lazy->kind = LAZY_NONE;
+	lazy_forget(lazy, 1u << insn->dst_reg);
 }
 
 // A division by a power of two, and by nothing. False: it is another one.
@@ -233,7 +231,7 @@ static void compile_alu(struct compiler *compiler, const struct bpf_insn *insn)
 {
 	bool wide = BPF_CLASS(insn->code) == BPF_ALU64;
 	uint8_t op = BPF_OP(insn->code);
-	struct lazy *lazy = &compiler->lazy[insn->dst_reg];
+	struct lazy *lazy = &compiler->lazy;
 	if (op == BPF_MOV) {
 		compile_move(compiler, insn, wide);
 		return;
@@ -245,14 +243,14 @@ static void compile_alu(struct compiler *compiler, const struct bpf_insn *insn)
 	bool constant = BPF_SRC(insn->code) == BPF_K;
 	int64_t value = insn->imm;
 	if (!constant && insn->src_reg != BPF_REG_10 && insn->src_reg != insn->dst_reg) {
-		const struct lazy *source = &compiler->lazy[insn->src_reg];
-		constant = source->kind == LAZY_CONSTANT && is_small(source->value);
+		constant = lazy_is_constant(lazy, insn->src_reg) &&
+		           is_small(lazy->values[insn->src_reg]);
 		if (constant)
-			value = source->value;
+			value = lazy->values[insn->src_reg];
 	}
-	if (constant && op == BPF_ADD && wide && lazy->kind == LAZY_STACK &&
-	        is_plain(lazy->value + value)) {
-		lazy->value += value;
+	if (constant && op == BPF_ADD && wide && lazy->stack >> insn->dst_reg & 1 &&
+	        is_plain(lazy->values[insn->dst_reg] + value)) {
+		lazy->values[insn->dst_reg] += value;
 		return;
 	}
 	compile_settle(compiler, 1u << insn->dst_reg);
@@ -318,22 +316,23 @@ static void compile_jump(struct compiler *compiler, uint32_t at)
 	}
 	bool wide = BPF_CLASS(insn->code) == BPF_JMP;
 	uint8_t op = BPF_OP(insn->code);
-	struct lazy source = {0};
-	if (BPF_SRC(insn->code) == BPF_K)
-		source = (struct lazy){LAZY_CONSTANT, insn->imm};
-	else if (insn->src_reg != BPF_REG_10 && insn->src_reg != insn->dst_reg)
-		source = compiler->lazy[insn->src_reg];
-	bool constant = source.kind == LAZY_CONSTANT && is_plain(source.value);
+	bool constant = BPF_SRC(insn->code) == BPF_K;
+	int64_t value = insn->imm;
+	if (!constant && insn->src_reg != insn->dst_reg) {
+		constant = lazy_is_constant(&compiler->lazy, insn->src_reg);
+		value = compiler->lazy.values[insn->src_reg];
+	}
+	constant &= is_plain(value);
 	compile_settle(compiler, live | (1u << insn->dst_reg & 0x3ff));
 	enum reg dst = compile_operand(compiler, insn->dst_reg);
 	if (constant) {
-		asm_branch_constant(compiler->code, op, dst, (int32_t)source.value, wide,
+		asm_branch_constant(compiler->code, op, dst, (int32_t)value, wide,
 		        counts_edge(compiler, at, target));
 		return;
 	}
 	enum reg src = dst == REG_T0 ? REG_T1 : REG_T0;
 	if (BPF_SRC(insn->code) == BPF_K)
-		compile_constant(compiler, src, (uint64_t)source.value);
+		compile_constant(compiler, src, (uint64_t)value);
 	else
 		src = compile_operand(compiler, insn->src_reg);
 	asm_branch(compiler->code, op, dst, src, wide, counts_edge(compiler, at, target));
@@ -366,8 +365,8 @@ void compile_insn(struct compiler *compiler, uint32_t at)
 		compile_swap(compiler, insn);
 		break;
 	case KIND_LDDW:
-		compiler->lazy[insn->dst_reg] = (struct lazy){LAZY_CONSTANT,
-		        (int64_t)((uint32_t)insn->imm | (uint64_t)(uint32_t)insn[1].imm << 32)};
+		lazy_set(&compiler->lazy, insn->dst_reg, false,
+		        (int64_t)((uint32_t)insn->imm | (uint64_t)(uint32_t)insn[1].imm << 32));
 		break;
 	case KIND_LOAD:
 	case KIND_LOAD_SX:
@@ -454,11 +453,11 @@ void compile_stubs(struct compiler *compiler)
 	for (uint32_t i = 0; i < compiler->stub_count; i++) {
 		struct stub stub = compiler->stubs[i]; // the table may move
 		asm_bind(compiler->code, stub.label);
-		memcpy(compiler->lazy, stub.lazy, sizeof(stub.lazy));
+		compiler->lazy = stub.lazy;
 		stub.emit(compiler, &stub);
 	}
 	compiler->stub_count = 0;
-	memset(compiler->lazy, 0, sizeof(compiler->lazy));
+	lazy_forget(&compiler->lazy, UINT32_MAX);
 }
 
 static void compile_function(struct compiler *compiler, uint32_t index)
@@ -482,7 +481,7 @@ static void compile_function(struct compiler *compiler, uint32_t index)
 		if (fact->reached) {
 			if (fact->leader) {
 				compile_settle(compiler, compiler->facts[last].live);
-				memset(compiler->lazy, 0, sizeof(compiler->lazy));
+				lazy_forget(&compiler->lazy, UINT32_MAX);
 				asm_bind(code, compile_label(compiler, i));
 			}
 			if (i >= filtered)

@@ -19,12 +19,27 @@ struct pending {
 	int32_t budget;
 };
 
-// A register whose value is known and not yet in it.
-enum lazy_kind { LAZY_NONE, LAZY_CONSTANT, LAZY_STACK };
+// Registers whose values are known and not yet in them.
 struct lazy {
-	uint8_t kind;
-	int64_t value; // of the constant, or bytes above r10
+	uint16_t known, stack; // masks; `stack`: those of them that are places on the stack
+	int64_t values[ANALYSIS_REGISTERS]; // constants, or bytes above r10
 };
+static inline void lazy_forget(struct lazy *lazy, uint32_t mask)
+{
+	lazy->known &= (uint16_t)~mask;
+	lazy->stack &= (uint16_t)~mask;
+}
+static inline void lazy_set(struct lazy *lazy, unsigned reg, bool is_stack, int64_t value)
+{
+	lazy_forget(lazy, 1u << reg);
+	lazy->known |= (uint16_t)(1u << reg);
+	lazy->stack |= (uint16_t)(is_stack << reg);
+	lazy->values[reg] = value;
+}
+static inline bool lazy_is_constant(const struct lazy *lazy, unsigned reg)
+{
+	return (lazy->known & ~lazy->stack) >> reg & 1;
+}
 
 // A stack slot that lives in a machine register: bytes [offset, offset + size) of the frame, as
 // seen from r10.
@@ -61,7 +76,7 @@ struct stub {
 	uint32_t label, back; // where it begins; where it goes on
 	uint32_t insn, target;
 	uint32_t address, what; // of a checked access
-	struct lazy lazy[ANALYSIS_REGISTERS];
+	struct lazy lazy;
 };
 
 struct compiler {
@@ -102,7 +117,7 @@ struct compiler {
 	uint32_t furthest;             // of those leaders
 	struct uses *uses;
 
-	struct lazy lazy[ANALYSIS_REGISTERS];
+	struct lazy lazy;
 	bool skip_jump; // the look-up before has taken this jump already
 	struct stub *stubs;
 	uint32_t stub_count, stub_room;
@@ -151,7 +166,6 @@ uint32_t compile_resume(struct compiler *compiler, uint32_t insn);
 // The register that holds a source operand; known values are put in it, r10 into T0.
 enum reg compile_operand(struct compiler *compiler, unsigned bpf);
 void compile_settle(struct compiler *compiler, uint32_t mask); // known values of these into them
-void compile_settle_lazy(struct compiler *compiler, const struct lazy *lazy, uint32_t mask);
 
 void compile_constant(struct compiler *compiler, enum reg dst, uint64_t value); // blinded
 #define CONSTANT_PLAIN 0xffffff // constants up to it, either way, may stand in the code as they are

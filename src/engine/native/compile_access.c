@@ -198,7 +198,7 @@ void compile_load(struct compiler *compiler, uint32_t insn)
 		struct mem mem = place_of(compiler, &access);
 		asm_load(compiler->code, dst, mem, opcode->size, is_signed);
 	}
-	compiler->lazy[it->dst_reg].kind = LAZY_NONE;
+	lazy_forget(&compiler->lazy, 1u << it->dst_reg);
 }
 
 // A constant that a store may carry in itself.
@@ -207,10 +207,9 @@ static bool stored_constant(
 {
 	int64_t all = insn->imm;
 	if (BPF_CLASS(insn->code) == BPF_STX) {
-		if (insn->src_reg == BPF_REG_10 ||
-		        compiler->lazy[insn->src_reg].kind != LAZY_CONSTANT)
+		if (!lazy_is_constant(&compiler->lazy, insn->src_reg))
 			return false;
-		all = compiler->lazy[insn->src_reg].value;
+		all = compiler->lazy.values[insn->src_reg];
 	}
 	*value = (int32_t)all;
 	return all >= -CONSTANT_PLAIN && all <= CONSTANT_PLAIN;

@@ -42,7 +42,7 @@ static bool load_field(struct compiler *compiler, uint32_t insn)
 	uint32_t size = opcode_of(it)->size;
 	enum reg dst = reg_of(it->dst_reg);
 	asm_load(code, REG_T0, CURRENT, 8, false);
-	compiler->lazy[it->dst_reg].kind = LAZY_NONE;
+	lazy_forget(&compiler->lazy, 1u << it->dst_reg);
 	for (unsigned i = 0; size == 4 && i < 3; i++) {
 		if (field != ends[i].field)
 			continue;
@@ -103,7 +103,7 @@ static void go_through(struct compiler *compiler)
 		if (fact->reached && fact->leader && (alive || compiler->labels[i])) {
 			if (alive)
 				compile_settle(compiler, compiler->facts[last].live);
-			memset(compiler->lazy, 0, sizeof(compiler->lazy));
+			lazy_forget(&compiler->lazy, UINT32_MAX);
 			if (compiler->labels[i] &&
 			        (!alive || compiler->depths[i] < compiler->depth))
 				compiler->depth = compiler->depths[i];

@@ -64,12 +64,11 @@ void compile_fault_check(struct compiler *compiler, uint32_t insn)
 // R1 to R5 read as zeros behind a call.
 void compile_clear_arguments(struct compiler *compiler, uint32_t insn)
 {
+	lazy_forget(&compiler->lazy, 0x3f);
 	for (unsigned r = 1; r <= 5; r++) {
-		compiler->lazy[r].kind = LAZY_NONE;
 		if (compiler->facts[insn].live & 1u << r)
-			compiler->lazy[r] = (struct lazy){LAZY_CONSTANT, 0};
+			lazy_set(&compiler->lazy, r, false, 0);
 	}
-	compiler->lazy[0].kind = LAZY_NONE;
 }
 
 // The registers as the helper wants them, the call, and what it may have done. `charged`: how much

@@ -236,8 +236,8 @@ static void emit_helper(struct compiler *compiler, const struct stub *stub)
 	if (!find_lookup(compiler, stub->insn, &lookup))
 		return;
 	const struct call_fact *call = analysis_call(compiler->analysis, stub->insn);
-	compiler->lazy[1] = (struct lazy){LAZY_CONSTANT, (int64_t)handle_of_map(call->args[0].map)};
-	compiler->lazy[2] = (struct lazy){LAZY_STACK, lookup.key};
+	lazy_set(&compiler->lazy, BPF_REG_1, false, (int64_t)handle_of_map(call->args[0].map));
+	lazy_set(&compiler->lazy, BPF_REG_2, true, lookup.key);
 	call_helper(compiler, stub->insn);
 	go_with_result(compiler, stub);
 	asm_jump(compiler->code, stub->back);
