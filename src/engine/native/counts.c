@@ -87,8 +87,14 @@ static void plan_pending(struct compiler *compiler, bool *proposed)
 		if (!falls)
 			now = proposed[i] ? compiler->pending[i] : (struct pending){0};
 		compiler->pending[i] = now;
-		now = pending_behind(compiler, i);
 		enum opcode_kind kind = opcode_of(&compiler->insns[i])->kind;
+		if (kind < KIND_JUMP) {
+			now.steps++;
+			falls = true;
+			i += kind == KIND_LDDW;
+			continue;
+		}
+		now = pending_behind(compiler, i);
 		falls = kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT;
 		if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) {
 			uint32_t target = target_of(&compiler->insns[i], i);
@@ -98,7 +104,6 @@ static void plan_pending(struct compiler *compiler, bool *proposed)
 				compiler->pending[target] = now;
 			}
 		}
-		i += insn_is_lddw(&compiler->insns[i]);
 	}
 }
 

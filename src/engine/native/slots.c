@@ -193,8 +193,6 @@ static uint32_t live_before(const struct compiler *compiler, uint32_t insn)
 	const struct bpf_insn *it = &compiler->insns[insn];
 	enum opcode_kind kind = opcode_of(it)->kind;
 	uint32_t live = 0, reads, writes, next = insn + 1 + insn_is_lddw(it);
-	if (kind <= KIND_LDDW)
-		return next < compiler->function->end ? compiler->slots_live[next] : 0;
 	if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS)
 		live |= compiler->slots_live[insn + 1 + jump_of(it)];
 	if (kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT && next < compiler->function->end)
@@ -203,17 +201,32 @@ static uint32_t live_before(const struct compiler *compiler, uint32_t insn)
 	return (live & ~writes) | reads;
 }
 
+// Whether it touches no slot for certain and leads to the next instruction, as the most do.
+static bool is_apart(const struct fact *fact, enum opcode_kind kind)
+{
+	return kind <= KIND_LDDW ||
+	       (kind < KIND_JUMP && fact->proven && fact->region != VALUE_STACK);
+}
+
 // Whether another one is needed: a way back leads to what has changed since.
 static bool sweep(struct compiler *compiler)
 {
 	bool changed = false, back = false;
 	for (uint32_t i = compiler->function->end; i-- > compiler->function->insn;) {
-		if (!compiler->facts[i].reached)
+		const struct fact *fact = &compiler->facts[i];
+		const struct bpf_insn *insn = &compiler->insns[i];
+		enum opcode_kind kind = opcode_of(insn)->kind;
+		if (!fact->reached)
 			continue;
-		uint32_t live = live_before(compiler, i);
-		changed |= live != compiler->slots_live[i];
+		uint32_t live;
+		if (is_apart(fact, kind)) {
+			live = compiler->slots_live[i + 1 + (kind == KIND_LDDW)];
+		} else {
+			live = live_before(compiler, i);
+			back |= leads_back(insn);
+		}
+		changed |= fact->leader && live != compiler->slots_live[i];
 		compiler->slots_live[i] = live;
-		back |= leads_back(&compiler->insns[i]);
 	}
 	return changed && back;
 }
