@@ -498,7 +498,6 @@ static void compile_function(struct compiler *compiler, uint32_t index)
 void compiler_clear(struct compiler *compiler)
 {
 	free(compiler->insns);
-	free(compiler->facts);
 	free(compiler->functions);
 	free(compiler->pending);
 	free(compiler->need);
@@ -514,16 +513,14 @@ int compile_program(struct compiler *compiler, struct uses *uses)
 	const struct program *program = &compiler->generation->programs[compiler->program];
 	uint32_t count = program->insn_count;
 	compiler->insn_count = count;
-	compiler->insns = calloc(count, sizeof(*compiler->insns));
-	compiler->facts = calloc(count, sizeof(*compiler->facts));
+	compiler->insns = malloc(count * sizeof(*compiler->insns));
+	compiler->facts = analysis->facts;
 	compiler->functions = calloc(analysis->function_count, sizeof(*compiler->functions));
 	compiler->labels = calloc(count, sizeof(*compiler->labels));
 	compiler->slots_live = calloc(count, sizeof(*compiler->slots_live));
 	int r = -ENOMEM;
-	if (compiler->insns && compiler->facts && compiler->functions && compiler->labels &&
-	        compiler->slots_live) {
+	if (compiler->insns && compiler->functions && compiler->labels && compiler->slots_live) {
 		memcpy(compiler->insns, program->insns, count * sizeof(*compiler->insns));
-		memcpy(compiler->facts, analysis->facts, count * sizeof(*compiler->facts));
 		r = combine(compiler->generation, analysis, compiler->insns, compiler->facts);
 	}
 	if (!r)

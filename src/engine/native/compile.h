@@ -84,7 +84,7 @@ struct compiler {
 	struct code *code;
 	const struct analysis *analysis;
 	struct bpf_insn *insns; // rewritten by combine(); the interpreter keeps its own
-	struct fact *facts;
+	struct fact *facts;     // the analysis's own, which nobody else reads behind it
 	uint32_t program, insn_count;
 	bool verify, look_ahead;
 	bool tail_calls;       // some program of the generation makes them
