@@ -110,9 +110,14 @@ void helper_redirect_verdict(struct engine *engine, struct verdict *verdict)
 	case REDIRECT_NONE:
 		break;
 	}
-	if (!ports || (ports & ~engine->generation->ports)) {
+	uint64_t foreign = ports & ~engine->generation->ports;
+	if (!ports || foreign) {
 		verdict->fault = FAULT_REDIRECT;
-		verdict->address = engine->redirect_ifindex;
+		// A packet that redirected nowhere names nothing: what stands there is another's.
+		if (engine->redirect == REDIRECT_PORT)
+			verdict->address = engine->redirect_ifindex;
+		else if (foreign)
+			verdict->address = (uint64_t)__builtin_ctzll(foreign) + 1;
 		return;
 	}
 	verdict->verdict = XDP_REDIRECT;

@@ -159,6 +159,18 @@ static void a_window_of_a_freed_generation_is_not_remembered(void **state)
 	space_unmap(kit->space, address);
 }
 
+// The number that a fault names is this packet's, not that of one before it.
+static void a_redirect_that_was_not_made_names_no_port(void **state)
+{
+	struct kit *kit = *state;
+	struct verdict verdict = kit_try(kit, "mov r1 60; mov r2 0; call 23; exit");
+	assert_int_equal(verdict.fault, FAULT_REDIRECT);
+	assert_int_equal(verdict.address, 60);
+	verdict = kit_try(kit, "mov r0 4; exit");
+	assert_int_equal(verdict.fault, FAULT_REDIRECT);
+	assert_int_equal(verdict.address, 0);
+}
+
 static int run(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -169,6 +181,7 @@ static int run(void)
 	        TEST(a_key_shown_to_a_callback_has_nothing_of_others_behind_it),
 	        TEST(locks_stand_in_map_values_only),
 	        TEST(a_window_of_a_freed_generation_is_not_remembered),
+	        TEST(a_redirect_that_was_not_made_names_no_port),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
