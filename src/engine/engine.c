@@ -17,6 +17,8 @@
 #include "engine/native/native.h"
 #include "map/map.h"
 
+#define LOCK_PATIENCE 200u // sleeps of 0.1 ms
+
 // The stamp behind xdp_md (design: the context is exactly 32 bytes).
 struct context {
 	struct xdp_md md;
@@ -226,6 +228,8 @@ static void run_native(struct engine *engine, struct generation *generation, str
 {
 	engine->generation = generation;
 	engine->stats.packets += count;
+	reset(engine);
+	native_ahead(engine, generation->native, packets, count);
 	for (uint32_t i = 0; i < count; i++) {
 		reset(engine);
 		native_burst(engine, generation->native, &packets[i], &verdicts[i], count - i);
@@ -243,6 +247,7 @@ void engine_run(struct engine *engine, struct generation *generation, struct pac
 	struct context *context = (struct context *)(engine->base + engine->context);
 	// Another generation may stand where one that was freed since the last burst stood.
 	engine->window = NULL;
+	engine->patience = LOCK_PATIENCE;
 	context->md.rx_queue_index = 0;
 	context->md.egress_ifindex = 0;
 	map_enter();
@@ -260,6 +265,7 @@ int engine_call(struct engine *engine, struct generation *generation, uint32_t a
 {
 	engine->packet = NULL;
 	engine->window = NULL;
+	engine->patience = LOCK_PATIENCE;
 	engine->packet_start = engine->packet_size = engine->packet_end = 0;
 	engine->meta_size = 0;
 	engine->memory_start = address;

@@ -3,14 +3,17 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine/helpers.h"
 #include "map/map.h"
 
 #define LOOPS_MAX (8u << 20) // BPF_MAX_LOOPS
-// A holder runs at most its budget between lock and unlock; after so many tries the program has
-// written over the lock.
-#define LOCK_TRIES (1u << 16)
+// A holder runs at most its budget between lock and unlock, but its thread may lose the CPU
+// meanwhile, for some milliseconds on a busy machine. So after so many tries engines sleep between
+// them, up to engine->patience a burst; then the program must have written over the lock.
+#define LOCK_TRIES    (1u << 16)
+#define LOCK_SLEEP_NS 100000
 
 // R1 how often, R2 function (index, R3), R4 flags. How often it was called.
 uint64_t helper_loop(struct engine *engine, const uint64_t args[5])
@@ -47,15 +50,20 @@ uint64_t helper_lock(struct engine *engine, const uint64_t args[5])
 		return 0;
 	if (engine->lock)
 		return helper_fault(engine, args[0]);
-	for (uint32_t i = 0; i < LOCK_TRIES; i++) {
+	for (uint32_t i = 0; i < LOCK_TRIES || engine->patience; i++) {
 		uint32_t free = 0;
 		if (__atomic_compare_exchange_n(
 		            word, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 			engine->lock = args[0];
 			return 0;
 		}
-		if (i % 256 == 255) // the holder may have been taken off the CPU that we spin on
+		if (i >= LOCK_TRIES) {
+			const struct timespec pause = {.tv_nsec = LOCK_SLEEP_NS};
+			engine->patience--;
+			nanosleep(&pause, NULL);
+		} else if (i % 256 == 255) { // the holder may wait for this CPU
 			sched_yield();
+		}
 	}
 	engine->fault = FAULT_BUDGET;
 	return 0;

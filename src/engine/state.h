@@ -112,7 +112,8 @@ struct engine {
 	enum redirect_kind redirect;
 	uint64_t redirect_ports; // mask
 	uint64_t redirect_ifindex;
-	uint64_t lock; // card address of the spin lock that is held, or 0
+	uint32_t patience; // sleeps that may still be spent on locks in this burst
+	uint64_t lock;     // card address of the spin lock that is held, or 0
 	uint32_t reserved_count;
 	struct reserved reserved[RESERVED_MAX];
 	uint64_t memory_start, memory_size; // the block of engine_call()

@@ -8,7 +8,7 @@
 // computes from stack bytes that were never written may be wrong, and then asks for the wrong
 // place.
 //
-// Whether a round's maps are filled so far that it pays is decided for each burst (native_burst()).
+// Whether a round's maps are filled so far that it pays is decided for each burst (native_ahead()).
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "ebpf/image.h"
 #include "ebpf/opcode.h"
 #include "engine/access.h"
@@ -212,9 +213,10 @@ int native_new(struct generation *generation, const struct generation_options *o
 		return r;
 	take_positions(new, code);
 	new->size = code_size(code);
-	r = code_memory_put(new->memory, code, &new->code, err);
-	if (r)
-		return r;
+	if (code_memory_put(new->memory, code, &new->code, &refused)) {
+		log_warning("a function runs in the interpreter: %s", refused.text);
+		return 0; // others have taken the room for code: no reason to refuse this one
+	}
 	new->enter = (enter_fn *)(uintptr_t) new->code;
 	new->burst = new->code + asm_position(code, compiler.burst);
 	for (uint32_t i = 0; i < AHEAD_ROUNDS; i++)
@@ -282,9 +284,8 @@ static bool pays(const struct map *map, bool values)
 	       map_memory(map) - def->max_entries * value >= AHEAD_TABLES;
 }
 
-// Asks for what the burst's look-ups will read.
-static void go_ahead(struct engine *engine, const struct native *native,
-        const struct packet *packets, uint32_t count)
+void native_ahead(struct engine *engine, const struct native *native, const struct packet *packets,
+        uint32_t count)
 {
 	const uint64_t args[5] = {(uintptr_t)packets, (uintptr_t)(packets + count)};
 	if (count < AHEAD_BURST && !native->look_ahead)
@@ -302,7 +303,6 @@ static void go_ahead(struct engine *engine, const struct native *native,
 void native_burst(struct engine *engine, const struct native *native, struct packet *packets,
         struct verdict *verdicts, uint32_t count)
 {
-	go_ahead(engine, native, packets, count);
 	const uint64_t args[5] = {
 	        (uintptr_t)packets, (uintptr_t)verdicts, (uintptr_t)(packets + count)};
 	native->enter(engine, engine->base, engine->base + engine->stack_top, native->burst, args);

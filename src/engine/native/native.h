@@ -18,8 +18,8 @@ struct verdict;
 
 bool native_offered(void);
 // Compiles all programs of a linked generation. Accepts what the interpreter accepts. Errors:
-// ENOMEM. *native is NULL where this machine is not offered or executable memory is refused: the
-// interpreter then runs everything.
+// ENOMEM. *native is NULL where this machine is not offered, or executable memory is refused or
+// full: the interpreter then runs everything.
 int native_new(struct generation *generation, const struct generation_options *options,
         struct native **native, struct error *err);
 void native_free(struct native **native);
@@ -32,6 +32,9 @@ bool native_call(struct engine *engine, const struct native *native, uint64_t *r
 bool native_calls_back(const struct native *native, uint32_t program, uint32_t function);
 bool native_call_back(struct engine *engine, const struct native *native, uint32_t program,
         uint32_t function, uint64_t *r);
+// Asks for what the look-ups of a burst will read.
+void native_ahead(struct engine *engine, const struct native *native, const struct packet *packets,
+        uint32_t count);
 // Runs the entry program over `count` packets, at least one, and gives their verdicts, up to the
 // end or to the first fault, which stands in `engine`; engine->packet is the packet then.
 void native_burst(struct engine *engine, const struct native *native, struct packet *packets,
