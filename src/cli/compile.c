@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/compile.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -75,9 +76,61 @@ static int job_run(const struct work *work, struct job *job, struct error *err)
 	return status;
 }
 
+// The text of a line of C, printable, without the indentation. NULL: no memory.
+static char *line_text(const char *source, size_t size, uint32_t line)
+{
+	const char *at = source, *end = source + size;
+	while (--line && at) {
+		at = memchr(at, '\n', (size_t)(end - at));
+		at = at ? at + 1 : NULL;
+	}
+	while (at && at < end && isspace((unsigned char)*at) && *at != '\n')
+		at++;
+	const char *stop = at ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+	char *text = at ? strndup(at, (size_t)((stop ? stop : end) - at)) : strdup("");
+	for (char *c = text; c && *c; c++) {
+		if (iscntrl((unsigned char)*c))
+			*c = ' ';
+	}
+	return text;
+}
+
+static int own_text(struct image *image, struct image_line *line, char *text)
+{
+	char **strings = reallocarray(image->strings, image->string_count + 1, sizeof(*strings));
+	if (!text || !strings) {
+		free(text);
+		return -ENOMEM;
+	}
+	image->strings = strings;
+	image->strings[image->string_count++] = line->text = text;
+	return 0;
+}
+
+// A compiler that could not see the file (under Landlock it reads a pipe) leaves the text of lines
+// out.
+static int add_texts(struct image *image, const char *name, const char *source, size_t size)
+{
+	for (uint32_t i = 0; i < image->program_count; i++) {
+		struct image_program *program = &image->programs[i];
+		for (uint32_t at = 0; at < program->line_count; at++) {
+			struct image_line *line = &program->lines[at];
+			const char *slash = strrchr(line->file, '/');
+			const char *file = slash ? slash + 1 : line->file;
+			if (*line->text || !line->line || strcmp(file, name) != 0)
+				continue;
+			if (own_text(image, line, line_text(source, size, line->line)))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 static int work_run(struct work *work, struct image **image, char **log, struct error *err)
 {
 	cleanup(job_free) struct job object = {0}, read = {0};
+	const char *source = work->is_source ? work->data : NULL;
+	size_t source_size = work->size;
 	int status = 0;
 	if (work->is_source) {
 		status = job_run(work, &object, err);
@@ -88,7 +141,13 @@ static int work_run(struct work *work, struct image **image, char **log, struct 
 	}
 	if (status == 0)
 		status = job_run(work, &read, err);
-	return status < 0 ? status : image_decode(read.result.data, read.result.size, image, err);
+	if (status == 0)
+		status = image_decode(read.result.data, read.result.size, image, err);
+	if (status == 0 && source && add_texts(*image, work->name, source, source_size)) {
+		image_free(image);
+		status = error_set(err, ENOMEM, "out of memory for %s", work->name);
+	}
+	return status;
 }
 
 static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *place)

@@ -101,9 +101,12 @@ static void an_idle_card_leaves_its_cpus_to_others(void **state)
 	static const char *const specs[] = {"dpdk:net_ring0", "dpdk:net_ring1"};
 	struct card *card = make_card(specs, 2);
 	usleep(200000);
-	uint64_t before_ns = spent_ns();
+	// Looking each millisecond, against never resting: by time, which a busy machine stretches
+	// alike.
+	uint64_t before_ns = spent_ns(), began_ns = clock_ns();
 	usleep(500000);
-	assert_in_range(spent_ns() - before_ns, 0, 50 * NS_PER_MS); // a tenth of one CPU
+	uint64_t spent = spent_ns() - before_ns, passed = clock_ns() - began_ns;
+	assert_in_range(spent, 0, passed / 4);
 	card_free(&card);
 }
 
