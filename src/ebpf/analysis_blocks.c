@@ -9,12 +9,6 @@
 #include "ebpf/helper.h"
 #include "ebpf/opcode.h"
 
-static uint32_t jump_target(const struct bpf_insn *insn, uint32_t at)
-{
-	bool is_long = insn->code == (BPF_JMP32 | BPF_JA);
-	return (uint32_t)((int64_t)at + 1 + (is_long ? insn->imm : insn->off));
-}
-
 static bool ends_block(const struct opcode *op)
 {
 	return op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS || op->kind == KIND_EXIT;
@@ -70,7 +64,7 @@ static uint32_t mark_leaders(struct pass *pass)
 		        (op->kind == KIND_LDDW && insn->src_reg == BPF_PSEUDO_FUNC))
 			note_site(pass, i, function);
 		else if (op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS)
-			count += mark_leader(&facts[jump_target(insn, i)]);
+			count += mark_leader(&facts[insn_jump_to(insn, i)]);
 		i += op->kind == KIND_LDDW;
 		if (ends_block(op) && i + 1 < program->insn_count)
 			count += mark_leader(&facts[i + 1]);
@@ -109,7 +103,7 @@ static void find_edges(struct pass *pass)
 		const struct bpf_insn *last = &pass->program->insns[block->end - 1];
 		const struct opcode *op = opcode_of(last);
 		if (op->kind == KIND_JUMP || op->kind == KIND_JUMP_ALWAYS)
-			block->target = pass->block_at[jump_target(last, block->end - 1)];
+			block->target = pass->block_at[insn_jump_to(last, block->end - 1)];
 		if (op->kind != KIND_JUMP_ALWAYS && op->kind != KIND_EXIT)
 			block->next = i + 1;
 	}

@@ -156,10 +156,7 @@ static int check_lddw(struct check *check, uint32_t insn)
 // A jump, in the function in [first, end).
 static int check_jump(struct check *check, uint32_t insn, uint32_t first, uint32_t end)
 {
-	const struct bpf_insn *at = &check->program->insns[insn];
-	const struct opcode *op = opcode_of(at);
-	bool is_long = op->kind == KIND_JUMP_ALWAYS && !op->is_64;
-	int64_t to = (int64_t)insn + 1 + (is_long ? at->imm : at->off);
+	int64_t to = insn_jump_to(&check->program->insns[insn], insn);
 	if (to < 0 || to >= check->program->insn_count)
 		return reject(check, insn, EINVAL, "jump out of the program");
 	if (to < first || to >= end)

@@ -209,12 +209,9 @@ uint32_t disasm_insn(const struct image *image, const struct image_program *prog
 static int64_t jump_target(const struct image_program *program, uint32_t insn)
 {
 	const struct bpf_insn *at = &program->insns[insn];
-	const struct opcode *op = opcode_of(at);
-	int64_t to = -1;
-	if (op->kind == KIND_JUMP || (op->kind == KIND_JUMP_ALWAYS && op->is_64))
-		to = (int64_t)insn + 1 + at->off;
-	else if (op->kind == KIND_JUMP_ALWAYS)
-		to = (int64_t)insn + 1 + at->imm;
+	enum opcode_kind kind = opcode_of(at)->kind;
+	bool is_jump = kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS;
+	int64_t to = is_jump ? insn_jump_to(at, insn) : -1;
 	return to >= 0 && to < program->insn_count ? to : -1;
 }
 

@@ -85,6 +85,17 @@ static inline bool insn_is_lddw(const struct bpf_insn *insn)
 	return insn->code == (BPF_LD | BPF_DW | BPF_IMM);
 }
 
+// How far a jump (KIND_JUMP, KIND_JUMP_ALWAYS) leads, counted from the next instruction; where one
+// at `at` leads, which before the check may be anywhere.
+static inline int32_t insn_jump_by(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
+}
+static inline int64_t insn_jump_to(const struct bpf_insn *insn, uint32_t at)
+{
+	return (int64_t)at + 1 + insn_jump_by(insn);
+}
+
 // What is wrong with one instruction's fields by themselves (unknown opcode, register over r10,
 // write to r10, reserved field not zero, unknown atomic operation, …), or NULL. For LDDW, insn[1]
 // is read if `left` (instructions from this one to the end) is over one.

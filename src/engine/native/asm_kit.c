@@ -46,6 +46,35 @@ uint64_t kit_operand(uint64_t *seed)
 const uint8_t kit_jumps[KIT_JUMPS] = {BPF_JEQ, BPF_JNE, BPF_JGT, BPF_JGE, BPF_JLT, BPF_JLE,
         BPF_JSET, BPF_JSGT, BPF_JSGE, BPF_JSLT, BPF_JSLE};
 
+uint64_t kit_alu(uint8_t op, uint64_t d, uint64_t s, bool wide)
+{
+	unsigned count = s & (wide ? 63 : 31);
+	switch (op) {
+	case BPF_ADD:
+		return kit_narrow(d + s, wide);
+	case BPF_SUB:
+		return kit_narrow(d - s, wide);
+	case BPF_MUL:
+		return kit_narrow(d * s, wide);
+	case BPF_OR:
+		return kit_narrow(d | s, wide);
+	case BPF_AND:
+		return kit_narrow(d & s, wide);
+	case BPF_XOR:
+		return kit_narrow(d ^ s, wide);
+	case BPF_LSH:
+		return kit_narrow(d << count, wide);
+	case BPF_RSH:
+		return kit_narrow(d, wide) >> count;
+	case BPF_ARSH:
+		return wide ? (uint64_t)((int64_t)d >> count)
+		            : (uint32_t)((int32_t)(uint32_t)d >> count);
+	default:
+		fail();
+		return 0;
+	}
+}
+
 bool kit_compare(uint8_t op, uint64_t a, uint64_t b, bool wide)
 {
 	int64_t c = (int64_t)(wide ? a : kit_sign_extend(a, 32));

@@ -95,6 +95,9 @@ uint64_t kit_code_call(const struct kit_code *kit, struct machine *machine, uint
         const uint64_t args[5]);
 void kit_code_free(struct kit_code *kit);
 
+// What an operation of asm_alu() gives.
+uint64_t kit_alu(uint8_t op, uint64_t d, uint64_t s, bool wide);
+
 // The conditions of branches, and what they say.
 #define KIT_JUMPS 11u
 extern const uint8_t kit_jumps[KIT_JUMPS];

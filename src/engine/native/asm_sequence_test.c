@@ -178,31 +178,6 @@ static void emit_step(struct code *code, const struct step *step, uint32_t calle
 	}
 }
 
-static uint64_t model_alu(uint8_t op, uint64_t d, uint64_t s, bool wide)
-{
-	uint32_t bits = wide ? 64 : 32, count = (uint32_t)s & (bits - 1);
-	switch (op) {
-	case BPF_ADD:
-		return kit_narrow(d + s, wide);
-	case BPF_SUB:
-		return kit_narrow(d - s, wide);
-	case BPF_MUL:
-		return kit_narrow(d * s, wide);
-	case BPF_OR:
-		return kit_narrow(d | s, wide);
-	case BPF_AND:
-		return kit_narrow(d & s, wide);
-	case BPF_XOR:
-		return kit_narrow(d ^ s, wide);
-	case BPF_LSH:
-		return kit_narrow(d << count, wide);
-	case BPF_RSH:
-		return kit_narrow(d, wide) >> count;
-	default: // BPF_ARSH
-		return kit_narrow((uint64_t)((int64_t)kit_sign_extend(d, bits) >> count), wide);
-	}
-}
-
 // True: a branch is taken.
 static bool model_step(struct model *model, const struct step *step)
 {
@@ -215,10 +190,10 @@ static bool model_step(struct model *model, const struct step *step)
 		*dst = kit_narrow(src, step->wide);
 		break;
 	case STEP_ALU:
-		*dst = model_alu(step->op, *dst, src, step->wide);
+		*dst = kit_alu(step->op, *dst, src, step->wide);
 		break;
 	case STEP_ALU_CONSTANT:
-		*dst = model_alu(step->op, *dst, value, step->wide);
+		*dst = kit_alu(step->op, *dst, value, step->wide);
 		break;
 	case STEP_LOAD:
 		*dst = 0;

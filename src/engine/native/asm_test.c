@@ -12,35 +12,6 @@
 #include "ebpf/opcode.h"
 #include "engine/native/asm_kit.h"
 
-static uint64_t alu(uint8_t op, uint64_t d, uint64_t s, bool wide)
-{
-	unsigned count = s & (wide ? 63 : 31);
-	switch (op) {
-	case BPF_ADD:
-		return kit_narrow(d + s, wide);
-	case BPF_SUB:
-		return kit_narrow(d - s, wide);
-	case BPF_MUL:
-		return kit_narrow(d * s, wide);
-	case BPF_OR:
-		return kit_narrow(d | s, wide);
-	case BPF_AND:
-		return kit_narrow(d & s, wide);
-	case BPF_XOR:
-		return kit_narrow(d ^ s, wide);
-	case BPF_LSH:
-		return kit_narrow(d << count, wide);
-	case BPF_RSH:
-		return kit_narrow(d, wide) >> count;
-	case BPF_ARSH:
-		return wide ? (uint64_t)((int64_t)d >> count)
-		            : (uint32_t)((int32_t)(uint32_t)d >> count);
-	default:
-		fail();
-		return 0;
-	}
-}
-
 static const uint8_t alu_ops[] = {
         BPF_ADD, BPF_SUB, BPF_MUL, BPF_OR, BPF_AND, BPF_XOR, BPF_LSH, BPF_RSH, BPF_ARSH};
 static bool is_shift(uint8_t op)
@@ -54,8 +25,8 @@ static void emit_alu(struct code *code, const struct piece *piece)
 }
 static void model_alu(struct expected *expected, const struct piece *piece)
 {
-	expected->reg[piece->dst] =
-	        alu(piece->op, expected->reg[piece->dst], expected->reg[piece->src], piece->wide);
+	expected->reg[piece->dst] = kit_alu(
+	        piece->op, expected->reg[piece->dst], expected->reg[piece->src], piece->wide);
 }
 
 static void alu_of_registers(void **state)
@@ -92,7 +63,7 @@ static void emit_alu_constant(struct code *code, const struct piece *piece)
 }
 static void model_alu_constant(struct expected *expected, const struct piece *piece)
 {
-	expected->reg[piece->dst] = alu(
+	expected->reg[piece->dst] = kit_alu(
 	        piece->op, expected->reg[piece->dst], (uint64_t)(int64_t)piece->value, piece->wide);
 }
 

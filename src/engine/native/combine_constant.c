@@ -39,12 +39,6 @@ struct constants {
 	bool decided;       // a jump was
 };
 
-static int64_t target_of(const struct bpf_insn *insn, uint32_t at)
-{
-	bool is_long = insn->code == (BPF_JMP32 | BPF_JA);
-	return (int64_t)at + 1 + (is_long ? insn->imm : insn->off);
-}
-
 static bool is_jump(const struct bpf_insn *insn)
 {
 	uint8_t class = BPF_CLASS(insn->code), op = BPF_OP(insn->code);
@@ -259,7 +253,7 @@ static void follow_jump(struct constants *it, uint32_t at)
 {
 	struct bpf_insn *insn = &it->insns[at];
 	const struct opcode *opcode = opcode_of(insn);
-	int64_t target = target_of(insn, at);
+	int64_t target = insn_jump_to(insn, at);
 	bool always = opcode->kind == KIND_JUMP_ALWAYS;
 	if (!always) {
 		struct known *now = &it->now;
@@ -357,7 +351,7 @@ static void find_leaders(struct constants *it)
 	for (uint32_t i = 0; i < it->count; i++) {
 		const struct bpf_insn *insn = &it->insns[i];
 		if (it->facts[i].reached && is_jump(insn) && !insn_is_nothing(insn))
-			led[target_of(insn, i)] = true;
+			led[insn_jump_to(insn, i)] = true;
 	}
 	for (uint32_t i = 0; i < it->count; i++) {
 		if (!it->facts[i].leader || led[i])
@@ -410,7 +404,7 @@ int combine_constants(const struct generation *generation, const struct analysis
 	for (uint32_t i = 0; entered && i < count; i++) {
 		if (!is_jump(&insns[i]))
 			continue;
-		int64_t target = target_of(&insns[i], i);
+		int64_t target = insn_jump_to(&insns[i], i);
 		jumps++;
 		if (target <= i)
 			entered[target] = true;

@@ -11,14 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
-#include "base/error.h"
-#include "ebpf/image.h"
 #include "ebpf/opcode.h"
-#include "engine/native/code_memory.h"
 #include "engine/native/combine.h"
 #include "engine/native/compile.h"
-#include "engine/native/native.h"
 
 uint32_t compile_label(struct compiler *compiler, uint32_t insn)
 {
@@ -257,8 +252,7 @@ static void compile_alu(struct compiler *compiler, const struct bpf_insn *insn)
 	enum reg dst = reg_of(insn->dst_reg);
 	if (!constant) {
 		asm_alu(compiler->code, op, dst, compile_operand(compiler, insn->src_reg), wide);
-	} else if (op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH ||
-	           (value >= -CONSTANT_PLAIN && value <= CONSTANT_PLAIN)) {
+	} else if (op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH || is_plain(value)) {
 		asm_alu_constant(compiler->code, op, dst, (int32_t)value, wide);
 	} else {
 		compile_constant(compiler, REG_T0, (uint64_t)value);
@@ -296,8 +290,7 @@ static void compile_always(struct compiler *compiler, uint32_t at, uint32_t targ
 static void compile_jump(struct compiler *compiler, uint32_t at)
 {
 	const struct bpf_insn *insn = &compiler->insns[at];
-	int64_t by = insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
-	uint32_t target = (uint32_t)(at + 1 + by);
+	uint32_t target = (uint32_t)insn_jump_to(insn, at);
 	uint16_t live = compiler->facts[at].live;
 	if (opcode_of(insn)->kind == KIND_JUMP_ALWAYS) {
 		compile_always(compiler, at, target);

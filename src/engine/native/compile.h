@@ -75,7 +75,7 @@ struct stub {
 	void (*emit)(struct compiler *compiler, const struct stub *stub);
 	uint32_t label, back; // where it begins; where it goes on
 	uint32_t insn, target;
-	uint32_t address, what; // of a checked access
+	uint32_t address, what; // of a checked access; or what else the code is to know
 	struct lazy lazy;
 };
 
@@ -189,6 +189,14 @@ void compile_clear_arguments(struct compiler *compiler, uint32_t insn);
 void compile_clean_frame(struct compiler *compiler); // FRAME's, if it is not clean
 void compile_release(struct compiler *compiler);     // what the packet holds
 void compile_thunks(struct compiler *compiler);
+
+// Compares what is left of the budget with what the ways from `next` may take.
+void compile_check_budget(struct compiler *compiler, uint32_t next);
+
+// Of a call's arguments: the map, if it is known; whether `size` bytes at a known place of this
+// frame's stack are meant.
+struct linked_map *compile_known_map(const struct compiler *compiler, const struct value *value);
+bool value_on_stack(const struct value *value, uint32_t size);
 
 // compile_map.c: operations that are done in place, at the helper's fixed cost
 // Whether it never comes to a helper either, which would look at the budget.

@@ -115,7 +115,7 @@ static void go_through(struct compiler *compiler)
 			alive = go(compiler, i);
 			if (!alive)
 				asm_jump(compiler->code, compiler->end);
-			alive &= kind != KIND_JUMP_ALWAYS || compiler->insns[i].off == 0;
+			alive &= kind != KIND_JUMP_ALWAYS || insn_jump_by(&compiler->insns[i]) == 0;
 			last = i;
 		}
 		i += insn_is_lddw(&compiler->insns[i]);

@@ -31,19 +31,13 @@ static bool is_access(enum opcode_kind kind)
 	       kind == KIND_ATOMIC;
 }
 
-static bool is_on_stack(const struct value *value)
-{
-	return value->kind == VALUE_STACK && value->min == value->max && value->min < 0 &&
-	       value->min >= -(int64_t)STACK_FRAME;
-}
-
 // Whether all pointers that an operation of a map is given lead to the stack.
 static bool takes_stack(const struct compiler *compiler, uint32_t insn)
 {
 	const struct call_fact *call = analysis_call(compiler->analysis, insn);
 	bool update = compiler->insns[insn].imm == BPF_FUNC_map_update_elem;
-	return call && call->args[0].kind == VALUE_MAP && is_on_stack(&call->args[1]) &&
-	       (!update || is_on_stack(&call->args[2]));
+	return call && call->args[0].kind == VALUE_MAP && value_on_stack(&call->args[1], 1) &&
+	       (!update || value_on_stack(&call->args[2], 1));
 }
 
 // Whether a call looks at neither packet nor context.
@@ -108,10 +102,8 @@ void compile_uses(const struct compiler *compiler, struct uses *uses)
 			use_access(compiler, i, uses);
 		else if (kind == KIND_CALL)
 			use_call(compiler, i, uses);
-		else if (kind == KIND_JUMP)
-			uses->budget |= insn->off < 0;
-		else if (kind == KIND_JUMP_ALWAYS)
-			uses->budget |= insn->off < 0 || insn->imm < 0;
+		else if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS)
+			uses->budget |= insn_jump_by(insn) < 0;
 	}
 }
 

@@ -116,7 +116,7 @@ static void compile_tail(struct compiler *compiler, uint32_t insn)
 	asm_bind(code, stays);
 }
 
-static void check_budget(struct compiler *compiler, uint32_t next)
+void compile_check_budget(struct compiler *compiler, uint32_t next)
 {
 	int64_t least = (int64_t)compiler->need[next] + compiler->pending[next].budget;
 	if (compiler->need[next])
@@ -134,7 +134,7 @@ static void compile_helper_call(struct compiler *compiler, uint32_t insn)
 		compile_tail(compiler, insn);
 	compile_clear_arguments(compiler, insn);
 	if (dynamic)
-		check_budget(compiler, insn + 1);
+		compile_check_budget(compiler, insn + 1);
 }
 
 static uint32_t function_at(const struct compiler *compiler, uint32_t insn)
@@ -211,7 +211,7 @@ static void compile_function_call(struct compiler *compiler, uint32_t insn)
 	}
 	slots_fill(compiler, compiler->slots_live[insn + 1]);
 	compile_clear_arguments(compiler, insn);
-	check_budget(compiler, insn + 1);
+	compile_check_budget(compiler, insn + 1);
 }
 
 void compile_call(struct compiler *compiler, uint32_t insn)

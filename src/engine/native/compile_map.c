@@ -18,12 +18,18 @@ struct lookup {
 	struct map_inline path;
 };
 
-static struct linked_map *known_map(const struct compiler *compiler, const struct value *value)
+struct linked_map *compile_known_map(const struct compiler *compiler, const struct value *value)
 {
 	const struct generation *generation = compiler->generation;
 	if (value->kind != VALUE_MAP || value->map >= generation->map_count)
 		return NULL;
 	return generation->maps[value->map];
+}
+
+bool value_on_stack(const struct value *value, uint32_t size)
+{
+	return value->kind == VALUE_STACK && value->min == value->max &&
+	       value->min >= -(int64_t)STACK_FRAME && value->min + size <= 0;
 }
 
 static const struct call_fact *helper_call_at(
@@ -38,12 +44,11 @@ static const struct call_fact *helper_call_at(
 static bool find_lookup(const struct compiler *compiler, uint32_t insn, struct lookup *lookup)
 {
 	const struct call_fact *call = helper_call_at(compiler, insn, BPF_FUNC_map_lookup_elem);
-	struct linked_map *map = call ? known_map(compiler, &call->args[0]) : NULL;
+	struct linked_map *map = call ? compile_known_map(compiler, &call->args[0]) : NULL;
 	if (!map)
 		return false;
 	const struct value *key = &call->args[1];
-	if (key->kind != VALUE_STACK || key->min != key->max || key->min < -(int64_t)STACK_FRAME ||
-	        key->min + map->key_size > 0)
+	if (!value_on_stack(key, map->key_size))
 		return false;
 	*lookup = (struct lookup){.insn = insn, .key = (int32_t)key->min, .map = map};
 	map_inline(map->map, &lookup->path);
@@ -58,7 +63,7 @@ static bool find_redirect(
         const struct compiler *compiler, uint32_t insn, struct map_inline *path, uint32_t *flags)
 {
 	const struct call_fact *call = helper_call_at(compiler, insn, BPF_FUNC_redirect_map);
-	struct linked_map *map = call ? known_map(compiler, &call->args[0]) : NULL;
+	struct linked_map *map = call ? compile_known_map(compiler, &call->args[0]) : NULL;
 	if (!map || map->type != BPF_MAP_TYPE_DEVMAP)
 		return false;
 	const struct value *value = &call->args[2];
@@ -150,6 +155,18 @@ static void value_address(
 	}
 }
 
+// Behind the function, with `back` to come back to; 0 where memory has ended.
+static uint32_t stub_at(struct compiler *compiler, uint32_t insn,
+        void (*emit)(struct compiler *, const struct stub *), uint32_t what, uint32_t back)
+{
+	struct stub *stub = compile_stub(compiler, insn, emit);
+	if (!stub)
+		return 0;
+	stub->what = what;
+	stub->back = back;
+	return stub->label;
+}
+
 // Whether what comes behind a look-up is the jump where it found nothing, and its target.
 static bool jumps_at_null(const struct compiler *compiler, uint32_t insn, uint32_t *target)
 {
@@ -179,12 +196,6 @@ static void go_with_null(struct compiler *compiler, const struct stub *stub)
 	}
 }
 
-// Behind the function: nothing was found.
-static void emit_none(struct compiler *compiler, const struct stub *stub)
-{
-	go_with_null(compiler, stub);
-}
-
 // R0 is what a function found.
 static void go_with_result(struct compiler *compiler, const struct stub *stub)
 {
@@ -195,22 +206,13 @@ static void go_with_result(struct compiler *compiler, const struct stub *stub)
 	asm_bind(code, found);
 }
 
-static uint32_t none(struct compiler *compiler, uint32_t insn, uint32_t back)
-{
-	struct stub *stub = compile_stub(compiler, insn, emit_none);
-	if (!stub)
-		return 0;
-	stub->back = back;
-	return stub->label;
-}
-
 static void lookup_array(struct compiler *compiler, const struct lookup *lookup)
 {
 	struct code *code = compiler->code;
 	uint32_t back = asm_label(code);
 	load_key(compiler, lookup, REG_R0, 0, 4);
 	asm_branch_constant(code, BPF_JGE, REG_R0, (int32_t)lookup->path.limit, false,
-	        none(compiler, lookup->insn, back));
+	        stub_at(compiler, lookup->insn, go_with_null, 0, back));
 	value_address(compiler, lookup, REG_R0, 0);
 	asm_bind(code, back);
 }
@@ -218,16 +220,11 @@ static void lookup_array(struct compiler *compiler, const struct lookup *lookup)
 // The helper, from code that counts it as done in place: what it charges itself is seen at once.
 static void call_helper(struct compiler *compiler, uint32_t insn)
 {
-	uint32_t next = insn + 1;
-	struct pending behind = compiler->pending[next];
 	int32_t charged = compiler->pending[insn].budget + (int32_t)helper_cost(compiler, insn);
 	compile_helper(compiler, insn, charged);
 	asm_memory_add(compiler->code, ENGINE_FIELD(budget), charged);
 	compile_clear_arguments(compiler, insn);
-	if (compiler->need[next])
-		asm_branch_memory_constant(compiler->code, BPF_JSLT, ENGINE_FIELD(budget),
-		        (int32_t)compiler->need[next] + behind.budget, 8,
-		        compile_resume(compiler, next));
+	compile_check_budget(compiler, insn + 1);
 }
 
 static void emit_helper(struct compiler *compiler, const struct stub *stub)
@@ -243,26 +240,14 @@ static void emit_helper(struct compiler *compiler, const struct stub *stub)
 	asm_jump(compiler->code, stub->back);
 }
 
-static uint32_t helper_stub(struct compiler *compiler, uint32_t insn, uint32_t back)
-{
-	if (compiler->ahead)
-		return compiler->end;
-	struct stub *stub = compile_stub(compiler, insn, emit_helper);
-	if (!stub)
-		return 0;
-	stub->back = back;
-	return stub->label;
-}
-
-// The bucket stands in R5, its version in R3. A miss that is sure, or the function.
+// The bucket stands in R5, its version in R3. A miss that is sure, or the function, at `what`.
 static void emit_hash_miss(struct compiler *compiler, const struct stub *stub)
 {
 	struct code *code = compiler->code;
 	asm_branch_memory_constant(
-	        code, BPF_JNE, mem_at(REG_R5, MAP_BUCKET_NEXT), 0, 4, stub->target);
+	        code, BPF_JNE, mem_at(REG_R5, MAP_BUCKET_NEXT), 0, 4, stub->what);
 	asm_load_fence(code); // keys and next one before the version, as for a hit
-	asm_branch_memory(
-	        code, BPF_JNE, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION), 4, stub->target);
+	asm_branch_memory(code, BPF_JNE, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION), 4, stub->what);
 	go_with_null(compiler, stub);
 }
 
@@ -349,18 +334,11 @@ static void lookup_hash(struct compiler *compiler, const struct lookup *lookup)
 		return;
 	}
 	uint32_t back = asm_label(code);
-	struct stub *function = compile_stub(compiler, lookup->insn, emit_hash_function);
-	if (!function)
-		return;
-	function->back = back;
 	// The function marks entries of an LRU as used, which none is until the packet's turn.
-	uint32_t call = compiler->ahead && path->marks ? compiler->end : function->label;
-	struct stub *missed = compile_stub(compiler, lookup->insn, emit_hash_miss);
-	if (!missed)
-		return;
-	missed->back = back;
-	missed->target = call;
-	uint32_t miss = missed->label;
+	uint32_t call = compiler->ahead && path->marks
+	                        ? compiler->end
+	                        : stub_at(compiler, lookup->insn, emit_hash_function, 0, back);
+	uint32_t miss = stub_at(compiler, lookup->insn, emit_hash_miss, call, back);
 	asm_load_acquire(code, REG_R3, mem_at(REG_R5, MAP_BUCKET_VERSION));
 	asm_match(code, REG_R0, key_word[0], mem_at(REG_R5, MAP_BUCKET_WORDS));
 	for (uint32_t i = 1; i < path->words; i++) {
@@ -394,7 +372,8 @@ static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
 	const struct map_inline *path = &lookup->path;
 	uint32_t back = asm_label(code), rule = asm_label(code), kind = asm_label(code);
 	uint32_t other = asm_label(code);
-	uint32_t helper = helper_stub(compiler, lookup->insn, back);
+	uint32_t helper = compiler->ahead ? compiler->end
+	                                  : stub_at(compiler, lookup->insn, emit_helper, 0, back);
 	load_key(compiler, lookup, REG_R1, 0, 4);
 	asm_branch_constant(code, BPF_JNE, REG_R1, 32, false, helper);
 	load_key(compiler, lookup, REG_R2, 4, 4);
@@ -429,7 +408,8 @@ static void lookup_lpm(struct compiler *compiler, const struct lookup *lookup)
 	asm_alu_constant(code, BPF_LSH, REG_T0, 2, true);
 	asm_constant(code, REG_R5, (uintptr_t)path->shorts);
 	asm_load_acquire(code, REG_R0, (struct mem){REG_R5, REG_T0, 0});
-	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false, none(compiler, lookup->insn, back));
+	asm_branch_constant(code, BPF_JEQ, REG_R0, 0, false,
+	        stub_at(compiler, lookup->insn, go_with_null, 0, back));
 	asm_bind(code, other);
 	asm_branch_constant(code, BPF_JSET, REG_R0, (int32_t)MAP_LPM_KIND, false, helper);
 	asm_bind(code, rule);
@@ -456,18 +436,6 @@ static void emit_redirect_helper(struct compiler *compiler, const struct stub *s
 {
 	call_helper(compiler, stub->insn);
 	asm_jump(compiler->code, stub->back);
-}
-
-// Behind the function, with `back` to come back to; 0 where memory has ended.
-static uint32_t stub_at(struct compiler *compiler, uint32_t insn,
-        void (*emit)(struct compiler *, const struct stub *), uint32_t what, uint32_t back)
-{
-	struct stub *stub = compile_stub(compiler, insn, emit);
-	if (!stub)
-		return 0;
-	stub->what = what;
-	stub->back = back;
-	return stub->label;
 }
 
 static bool redirect(struct compiler *compiler, uint32_t insn)

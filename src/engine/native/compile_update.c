@@ -15,12 +15,6 @@ struct change {
 	bool is_delete;
 };
 
-static bool on_stack(const struct value *value, uint32_t size)
-{
-	return value->kind == VALUE_STACK && value->min == value->max &&
-	       value->min >= -(int64_t)STACK_FRAME && value->min + size <= 0;
-}
-
 // What a trie's change costs depends on its key.
 static bool changes_evenly(uint32_t type)
 {
@@ -35,12 +29,9 @@ static bool find_change(const struct compiler *compiler, uint32_t insn, struct c
 	if (!helper || (!change->is_delete && call->imm != BPF_FUNC_map_update_elem))
 		return false;
 	const struct call_fact *fact = analysis_call(compiler->analysis, insn);
-	if (!fact || fact->args[0].kind != VALUE_MAP ||
-	        fact->args[0].map >= compiler->generation->map_count)
-		return false;
-	change->map = compiler->generation->maps[fact->args[0].map];
+	change->map = fact ? compile_known_map(compiler, &fact->args[0]) : NULL;
 	if (!change->map || !change->map->may_write || !changes_evenly(change->map->type) ||
-	        !on_stack(&fact->args[1], change->map->key_size))
+	        !value_on_stack(&fact->args[1], change->map->key_size))
 		return false;
 	change->key = (int32_t)fact->args[1].min;
 	if (change->is_delete)
@@ -48,8 +39,9 @@ static bool find_change(const struct compiler *compiler, uint32_t insn, struct c
 	const struct value *flags = &fact->args[3];
 	change->value = (int32_t)fact->args[2].min;
 	change->flags = (uint64_t)flags->min;
-	return on_stack(&fact->args[2], change->map->value_size) && flags->kind == VALUE_SCALAR &&
-	       flags->min == flags->max && !(change->flags & BPF_F_LOCK);
+	return value_on_stack(&fact->args[2], change->map->value_size) &&
+	       flags->kind == VALUE_SCALAR && flags->min == flags->max &&
+	       !(change->flags & BPF_F_LOCK);
 }
 
 bool compile_update_inlines(const struct compiler *compiler, uint32_t insn, uint32_t *cost)

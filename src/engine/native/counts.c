@@ -29,12 +29,6 @@ static bool is_function_call(const struct bpf_insn *insn)
 	return insn->code == (BPF_JMP | BPF_CALL) && insn->src_reg == BPF_PSEUDO_CALL;
 }
 
-static uint32_t target_of(const struct bpf_insn *insn, uint32_t at)
-{
-	int64_t by = insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
-	return (uint32_t)(at + 1 + by);
-}
-
 uint32_t helper_cost(const struct compiler *compiler, uint32_t insn)
 {
 	const struct bpf_insn *call = &compiler->insns[insn];
@@ -97,7 +91,7 @@ static void plan_pending(struct compiler *compiler, bool *proposed)
 		now = pending_behind(compiler, i);
 		falls = kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT;
 		if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) {
-			uint32_t target = target_of(&compiler->insns[i], i);
+			uint32_t target = (uint32_t)insn_jump_to(&compiler->insns[i], i);
 			falls |= target == i + 1; // no jump is made of it
 			if (target > i && !proposed[target]) {
 				proposed[target] = true;
@@ -118,7 +112,7 @@ static uint32_t need_at(const struct compiler *compiler, uint32_t at)
 	if (kind == KIND_EXIT)
 		return 0;
 	if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) {
-		target = target_of(insn, at);
+		target = (uint32_t)insn_jump_to(insn, at);
 		if (target > at)
 			need = compiler->need[target];
 		if (kind == KIND_JUMP_ALWAYS)
@@ -166,7 +160,7 @@ bool counts_differ(const struct compiler *compiler)
 		enum opcode_kind kind = opcode_of(insn)->kind;
 		bool jump = kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS;
 		if (jump && compiler->facts[i].reached) {
-			uint32_t target = target_of(insn, i);
+			uint32_t target = (uint32_t)insn_jump_to(insn, i);
 			if (target <= i ||
 			        !agree(pending_behind(compiler, i), compiler->pending[target]))
 				return true;

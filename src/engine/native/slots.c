@@ -175,16 +175,10 @@ static void effects(
 		*reads = bit; // a store of a part keeps the rest
 }
 
-// How far a jump leads, counted from behind it.
-static int64_t jump_of(const struct bpf_insn *insn)
-{
-	return insn->code == (BPF_JMP32 | BPF_JA) ? insn->imm : insn->off;
-}
-
 static bool leads_back(const struct bpf_insn *insn)
 {
 	enum opcode_kind kind = opcode_of(insn)->kind;
-	return (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) && jump_of(insn) < 0;
+	return (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS) && insn_jump_by(insn) < 0;
 }
 
 // Slots live before `insn`, from those live before what may follow it.
@@ -194,7 +188,7 @@ static uint32_t live_before(const struct compiler *compiler, uint32_t insn)
 	enum opcode_kind kind = opcode_of(it)->kind;
 	uint32_t live = 0, reads, writes, next = insn + 1 + insn_is_lddw(it);
 	if (kind == KIND_JUMP || kind == KIND_JUMP_ALWAYS)
-		live |= compiler->slots_live[insn + 1 + jump_of(it)];
+		live |= compiler->slots_live[insn_jump_to(it, insn)];
 	if (kind != KIND_JUMP_ALWAYS && kind != KIND_EXIT && next < compiler->function->end)
 		live |= compiler->slots_live[next];
 	effects(compiler, insn, &reads, &writes);
